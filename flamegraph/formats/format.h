@@ -1,0 +1,78 @@
+/*
+ * A file format: what reads it, what writes it, and how it is recognised. One file a format, one line
+ * each in format.c's table: that is all it takes to add one.
+ */
+#ifndef CPROF_FLAMEGRAPH_FORMAT_H
+#define CPROF_FLAMEGRAPH_FORMAT_H
+
+#include "base/error.h"
+#include "base/sink.h"
+#include "flamegraph/model/profile.h"
+
+/* How names are shown (perf script text, recordings). */
+enum name_style {
+	NAMES_FULL,   /* as demangled, clone suffixes dropped (default) */
+	NAMES_SIMPLE, /* without arguments and template arguments */
+	NAMES_RAW,    /* as in the symbol table */
+	NAMES_PERL,   /* as stackcollapse-perf.pl tidies them, for comparison */
+};
+
+struct read_options {
+	enum name_style names;
+	const char *event; /* perf script: only this event; NULL: the first met */
+	const char *name;  /* of the input, for messages */
+	/* perf script, as in stackcollapse-perf.pl; other readers ignore them */
+	bool root_pid, root_tid; /* the root is comm-PID or comm-PID/TID */
+	bool mark_kernel, mark_jit, show_addresses;
+};
+
+struct write_options {
+	int type; /* value type to write where the format holds one; -1: the profile's default */
+	enum name_style names;
+	bool fold_pid, fold_tid;
+	/* pictures */
+	const char *title, *subtitle, *colors;
+	bool icicle, reverse;
+	uint32_t width;	 /* px; 0: fluid */
+	double minwidth; /* px, or per cent where minwidth_percent */
+	bool minwidth_percent;
+};
+
+/* Something a reader or writer wants the user to know; printed to stderr by the command. */
+typedef void (*format_notice_fn)(void *context, const char *text);
+
+struct format_notices {
+	format_notice_fn notice; /* may be NULL */
+	void *context;
+};
+
+void format_notice(const struct format_notices *n, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+struct format {
+	const char *name;	   /* as in --from and --to: "folded" */
+	const char *const *suffixes; /* ".folded", ... ended by NULL; the first is the usual one */
+	const char *description;
+
+	/* Does this look like the format? Given the first bytes of the input (and whether they are all). */
+	bool (*detect)(const void *bytes, size_t size, bool whole);
+
+	/* Both are NULL where the format is only written. The profile is initialised by the caller. */
+	struct error *(*read)(const void *bytes, size_t size, const struct read_options *o,
+			      const struct format_notices *n, struct profile *ret);
+
+	/* NULL where the format is only read. Does not close the sink. */
+	struct error *(*write)(const struct profile *p, const struct write_options *o,
+			       const struct format_notices *n, struct sink *out);
+};
+
+extern const struct format *const formats[]; /* ended by NULL; the order is the order of detection */
+
+const struct format *format_by_name(const char *name);
+/* By the longest suffix that the path ends in; NULL where none fits. */
+const struct format *format_by_path(const char *path);
+
+/* Finds the format by content, folded text as the last resort; an error names the formats tried. */
+struct error *format_detect(const void *bytes, size_t size, const char *name,
+			    const struct format **ret) MUST_USE;
+
+#endif
