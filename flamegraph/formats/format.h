@@ -6,16 +6,9 @@
 #define CPROF_FLAMEGRAPH_FORMAT_H
 
 #include "base/error.h"
+#include "base/name_style.h"
 #include "base/sink.h"
 #include "flamegraph/model/profile.h"
-
-/* How names are shown (perf script text, recordings). */
-enum name_style {
-	NAMES_FULL,   /* as demangled, clone suffixes dropped (default) */
-	NAMES_SIMPLE, /* without arguments and template arguments */
-	NAMES_RAW,    /* as in the symbol table */
-	NAMES_PERL,   /* as stackcollapse-perf.pl tidies them, for comparison */
-};
 
 struct read_options {
 	enum name_style names;
@@ -28,7 +21,6 @@ struct read_options {
 
 struct write_options {
 	int type; /* value type to write where the format holds one; -1: the profile's default */
-	enum name_style names;
 	bool fold_pid, fold_tid;
 	/* pictures */
 	const char *title, *subtitle, *colors;
