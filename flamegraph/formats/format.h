@@ -1,6 +1,6 @@
 /*
- * A file format: what reads it, what writes it, and how it is recognised. One file a format, one line
- * each in format.c's table: that is all it takes to add one.
+ * A file format: what reads it, what writes it, and how it is recognised. One file a format, one
+ * line each in format.c's table: that is all it takes to add one.
  */
 #ifndef CPROF_FLAMEGRAPH_FORMAT_H
 #define CPROF_FLAMEGRAPH_FORMAT_H
@@ -16,12 +16,14 @@ struct read_options {
 	const char *name;  /* of the input, for messages */
 	/* perf script, as in stackcollapse-perf.pl; other readers ignore them */
 	bool root_pid, root_tid; /* the root is comm-PID or comm-PID/TID */
-	bool mark_kernel, mark_jit, show_addresses;
+	bool show_addresses;	 /* `[name <hex>]` for frames without a symbol */
 };
 
 struct write_options {
 	int type; /* value type to write where the format holds one; -1: the profile's default */
-	bool fold_pid, fold_tid;
+	/* folded text */
+	bool fold_pid, fold_tid;		  /* the root is comm-PID; comm, then thread-TID */
+	bool mark_kernel, mark_jit, mark_inlined; /* `_[k]`, `_[j]`, `_[i]` after names */
 	/* pictures */
 	const char *title, *subtitle, *colors;
 	bool icicle, reverse;
@@ -41,14 +43,16 @@ struct format_notices {
 void format_notice(const struct format_notices *n, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 struct format {
-	const char *name;	   /* as in --from and --to: "folded" */
+	const char *name;	     /* as in --from and --to: "folded" */
 	const char *const *suffixes; /* ".folded", ... ended by NULL; the first is the usual one */
 	const char *description;
 
-	/* Does this look like the format? Given the first bytes of the input (and whether they are all). */
+	/* Does this look like the format? Given the first bytes of the input (and whether they are
+	 * all). */
 	bool (*detect)(const void *bytes, size_t size, bool whole);
 
-	/* Both are NULL where the format is only written. The profile is initialised by the caller. */
+	/* Both are NULL where the format is only written. The profile is initialised by the caller.
+	 */
 	struct error *(*read)(const void *bytes, size_t size, const struct read_options *o,
 			      const struct format_notices *n, struct profile *ret);
 
@@ -57,7 +61,12 @@ struct format {
 			       const struct format_notices *n, struct sink *out);
 };
 
-extern const struct format *const formats[]; /* ended by NULL; the order is the order of detection */
+/* The value type that a format of one type shows: the one asked for, else the default. A clock's
+ * samples are counted there (`samples/count` instead of `cpu/nanoseconds`): periods jitter. */
+uint32_t format_shown_type(const struct profile *p, const struct write_options *o);
+
+/* Ended by NULL; the order is the order of detection. */
+extern const struct format *const formats[];
 
 const struct format *format_by_name(const char *name);
 /* By the longest suffix that the path ends in; NULL where none fits. */

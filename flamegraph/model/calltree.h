@@ -12,8 +12,8 @@ struct calltree_node {
 	uint32_t parent;       /* index; the root (index 0) is its own parent */
 	uint32_t first_child;  /* index; 0: none */
 	uint32_t next_sibling; /* index; 0: none */
-	uint32_t name;	       /* string of the profile */
-	uint16_t depth;	       /* root 0; saturates */
+	uint32_t name;	       /* for calltree_name() */
+	uint32_t depth;	       /* root 0 */
 	uint8_t kind;	       /* enum frame_kind */
 	bool inlined;
 	int64_t self, total; /* total = self + the children's totals */
@@ -22,24 +22,46 @@ struct calltree_node {
 enum calltree_root {
 	CALLTREE_ROOT_COMM,   /* the label `comm` first, where there is one (the default) */
 	CALLTREE_ROOT_NONE,   /* frames only */
-	CALLTREE_ROOT_PID,    /* `comm-PID` */
-	CALLTREE_ROOT_THREAD, /* comm, then the thread's name and id as a second frame */
+	CALLTREE_ROOT_PID,    /* `comm-PID`, `comm-?` where the sample has no label `pid` */
+	CALLTREE_ROOT_THREAD, /* comm, then `thread-TID` as a second frame */
 };
 
 struct calltree_options {
 	uint32_t type; /* value type */
 	enum calltree_root root;
-	bool reverse; /* callers below: leaf first */
+	bool reverse; /* leaf first, its callers above it; the process comes last */
 };
 
 struct calltree {
 	const struct profile *profile; /* borrowed */
-	VEC(struct calltree_node) nodes; /* [0] is the root "all"; parents stand before their children */
+	VEC(struct calltree_node)
+	nodes; /* [0] is the root "all"; parents stand before their children */
 	uint32_t max_depth;
+	/* Names that the profile has not (`comm-PID`): name ids from first_own_name on. */
+	struct intern own_names;
+	uint32_t first_own_name;
 };
 
-/* Builds the tree. The profile must outlive it. */
+/* Builds the tree. The profile must outlive it and not change meanwhile. Samples whose value of the
+ * type is 0 are left out. Frames of one name, kind and inlining below one parent are one node. */
 void calltree_build(struct calltree *t, const struct profile *p, const struct calltree_options *o);
 void calltree_deinit(struct calltree *t);
+
+/* The name of a node, borrowed; the root's is empty. */
+static inline const char *calltree_name(const struct calltree *t, uint32_t node)
+{
+	uint32_t name = t->nodes.items[node].name;
+
+	return name < t->first_own_name ? intern_get(&t->profile->strings, name)
+					: intern_get(&t->own_names, name - t->first_own_name);
+}
+
+static inline uint32_t calltree_name_len(const struct calltree *t, uint32_t node)
+{
+	uint32_t name = t->nodes.items[node].name;
+
+	return name < t->first_own_name ? intern_len(&t->profile->strings, name)
+					: intern_len(&t->own_names, name - t->first_own_name);
+}
 
 #endif

@@ -1,11 +1,12 @@
 /*
- * The profile: named stacks with values, the one thing that readers make and writers take. It is the
- * pprof model (mapping, function, location with inlined lines, sample with labels and several value
- * types) with its stacks kept as a tree, so that a common prefix is stored once.
+ * The profile: named stacks with values, the one thing that readers make and writers take. It is
+ * the pprof model (mapping, function, location with inlined lines, sample with labels and several
+ * value types) with its stacks kept as a tree, so that a common prefix is stored once.
  *
- * Everything is named by small ids: strings, mappings, functions, locations, stacks, label sets. Id 0
- * is "none" (the empty string, no mapping, the empty stack, no labels). Ids are given out in the order
- * of first use and stay valid for the profile's life; the arrays may move when something is added.
+ * Everything is named by small ids: strings, mappings, functions, locations, stacks, label sets. Id
+ * 0 is "none" (the empty string, no mapping, the empty stack, no labels). Ids are given out in the
+ * order of first use and stay valid for the profile's life; the arrays may move when something is
+ * added.
  */
 #ifndef CPROF_FLAMEGRAPH_PROFILE_H
 #define CPROF_FLAMEGRAPH_PROFILE_H
@@ -35,7 +36,7 @@ struct profile_mapping {
 
 struct profile_function {
 	uint32_t name;	      /* string: as shown */
-	uint32_t system_name; /* string: as in the symbol table (mangled) */
+	uint32_t system_name; /* string: as in the symbol table (mangled); 0: unknown */
 	uint32_t file;	      /* string: source file; 0: unknown */
 	int64_t start_line;
 };
@@ -50,8 +51,8 @@ struct profile_line {
  * innermost inlined function, the last the function that holds the code. */
 struct profile_location {
 	uint32_t mapping;
-	uint64_t address; /* inside the call instruction for callers; 0: unknown */
-	uint32_t first_line, n_lines;
+	uint64_t address;	      /* inside the call instruction for callers; 0: unknown */
+	uint32_t first_line, n_lines; /* at least one: without a symbol it names `module+0xVADDR` */
 	enum frame_kind kind;
 	bool is_folded; /* several symbols share this code */
 };
@@ -86,28 +87,30 @@ struct profile_sample {
 
 struct profile {
 	struct intern strings;
-	VEC(struct profile_mapping) mappings;	  /* [0] unused, as in the arrays below */
+	/* [0] of these is there and unused: id 0 is "none". */
+	VEC(struct profile_mapping) mappings;
 	VEC(struct profile_function) functions;
-	VEC(struct profile_line) lines;
 	VEC(struct profile_location) locations;
 	VEC(struct profile_stack) stacks;
-	VEC(struct profile_label) labels;
 	VEC(struct profile_label_set) label_sets;
+	/* These start at [0]. */
+	VEC(struct profile_line) lines;
+	VEC(struct profile_label) labels;
 	VEC(struct profile_value_type) types;
 	VEC(struct profile_sample) samples; /* one for each (stack, labels): values are summed */
 	VEC(int64_t) values;
 
 	uint32_t default_type; /* index into types */
 	struct profile_value_type period_type;
-	int64_t period;	      /* in period_type's unit; 0: unknown */
-	int64_t time_ns;      /* start, UTC since 1970; 0: unknown */
-	int64_t duration_ns;  /* wall; 0: unknown */
+	int64_t period;		/* in period_type's unit; 0: unknown */
+	int64_t time_ns;	/* start, UTC since 1970; 0: unknown */
+	int64_t duration_ns;	/* wall; 0: unknown */
 	VEC(uint32_t) comments; /* strings: command line, host, lost samples ... for people */
 	uint32_t drop_frames, keep_frames, doc_url; /* strings; as in pprof */
 
 	/* lookups */
-	struct map stack_ids;	/* (parent, location) */
-	struct map sample_ids;	/* (stack, labels) */
+	struct map stack_ids;	   /* (parent, location) */
+	struct map sample_ids;	   /* (stack, labels) */
 	struct map name_locations; /* name and kind -> location of profile_name_location() */
 	struct map label_set_ids, function_ids;
 };
@@ -129,7 +132,8 @@ static inline const char *profile_text(const struct profile *p, uint32_t string)
 /* Adds a value type ("cpu", "nanoseconds") and returns its index. Only before the first sample. */
 uint32_t profile_add_type(struct profile *p, const char *type, const char *unit);
 
-/* The index of a value type by name; -1 where there is none. `off-cpu` finds `offcpu`. */
+/* The index of a value type by name; -1 where there is none. `off-cpu` finds `offcpu`, an event's
+ * name as typed (`LLC-load-misses`) finds its type (`LLC_load_misses`). */
 int profile_find_type(const struct profile *p, const char *type);
 
 uint32_t profile_add_mapping(struct profile *p, const struct profile_mapping *m);
@@ -154,17 +158,27 @@ uint32_t profile_intern_labels(struct profile *p, struct profile_label *labels, 
 const struct profile_label *profile_find_label(const struct profile *p, uint32_t label_set,
 					       const char *key);
 
-/* Adds n_types values to the sample of (stack, labels). */
+/* Adds n_types values to the sample of (stack, labels). Sums stop at the limits of int64_t. */
 void profile_add_sample(struct profile *p, uint32_t stack, uint32_t labels, const int64_t *values);
+
+/* a + b, stopping at the limits of int64_t: values come from outside. */
+static inline int64_t profile_add_values(int64_t a, int64_t b)
+{
+	int64_t sum;
+
+	if (__builtin_add_overflow(a, b, &sum))
+		return a < 0 ? INT64_MIN : INT64_MAX;
+	return sum;
+}
 
 /* The sum of one value type over all samples. */
 int64_t profile_total(const struct profile *p, uint32_t type);
 
 /*
- * The labels that readers, analysis and writers agree on: `comm` is the process's name (its leader's)
- * at the time of the sample, which text formats and pictures show as the root of the stack; `thread`
- * the thread's own name; `pid` and `tid` numbers with the unit "id"; `status` says why a stack is
- * incomplete; `event` the event's name as typed.
+ * The labels that readers, analysis and writers agree on: `comm` is the process's name (its
+ * leader's) at the time of the sample, which text formats and pictures show as the root of the
+ * stack; `thread` the thread's own name; `pid` and `tid` numbers with the unit "id"; `status` says
+ * why a stack is incomplete; `event` the event's name as typed.
  */
 #define PROFILE_LABEL_COMM   "comm"
 #define PROFILE_LABEL_THREAD "thread"
