@@ -24,7 +24,8 @@ struct image_section {
 	const char *name; /* "" where it has none */
 	uint32_t type, link;
 	uint64_t flags, vaddr, offset, size, entsize;
-	const uint8_t *data; /* size bytes, borrowed; NULL for SHT_NOBITS and what lies outside the file */
+	const uint8_t *
+		data; /* size bytes, borrowed; NULL for SHT_NOBITS and what lies outside the file */
 };
 
 struct error *image_open(const char *path, struct image **ret) MUST_USE;
@@ -46,10 +47,12 @@ uint64_t image_entry(const struct image *img);	 /* e_entry; 0: none */
 /* The whole file as bytes. */
 const uint8_t *image_bytes(const struct image *img, size_t *ret_size);
 
-/* size 0 where the file has none. */
+/* The file's NT_GNU_BUILD_ID (one of more than 20 bytes is cut); for a file without one a hash of
+ * size, mtime and ends of the file, which serves for identity only. size 0 for an image in memory
+ * without one. */
 const struct build_id *image_build_id(const struct image *img);
 
-/* From NT_GNU_BUILD_ID; else, for identity only, a hash of size, mtime and ends of the file. */
+/* True where image_build_id() is the linker's own, not a hash of ours. */
 bool image_has_build_id(const struct image *img);
 
 size_t image_segments(const struct image *img, const struct image_segment **ret);
