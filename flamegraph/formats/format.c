@@ -3,10 +3,12 @@
 #include <stdarg.h>
 
 #include "base/buf.h"
+#include "flamegraph/formats/folded.h"
 
 /* A new format is one line here. Detection asks from top to bottom: what has a magic number first,
  * text that could be anything last. */
 const struct format *const formats[] = {
+	&format_folded,
 	NULL,
 };
 

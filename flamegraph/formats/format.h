@@ -16,7 +16,8 @@ struct read_options {
 	const char *name;  /* of the input, for messages */
 	/* perf script, as in stackcollapse-perf.pl; other readers ignore them */
 	bool root_pid, root_tid; /* the root is comm-PID or comm-PID/TID */
-	bool show_addresses;	 /* `[name <hex>]` for frames without a symbol */
+	bool label_ids;	     /* labels `pid` and `tid`, for the writers' fold_pid and fold_tid */
+	bool show_addresses; /* `[name <hex>]` for frames without a symbol */
 };
 
 struct write_options {

@@ -12,8 +12,6 @@
 
 #include <assert.h>
 
-#include "base/buf.h"
-
 #define NO_FRAME UINT32_MAX
 #define NO_NODE	 UINT32_MAX
 
@@ -92,35 +90,56 @@ static void expand_locations(struct builder *b)
 
 /* --- roots --- */
 
-static uint32_t own_name(struct builder *b, const char *text)
+bool calltree_root_text(const struct profile *p, uint32_t label_set, enum calltree_root root,
+			unsigned int level, struct buf *out)
 {
-	return b->t->first_own_name + intern_str(&b->t->own_names, text);
+	bool thread = level == 1;
+	bool pid = root == CALLTREE_ROOT_PID || root == CALLTREE_ROOT_PID_THREAD;
+
+	if (root == CALLTREE_ROOT_NONE ||
+	    (thread && root != CALLTREE_ROOT_THREAD && root != CALLTREE_ROOT_PID_THREAD))
+		return false;
+
+	const struct profile_label *name = profile_find_label(
+		p, label_set, thread ? PROFILE_LABEL_THREAD : PROFILE_LABEL_COMM);
+	const struct profile_label *number = NULL;
+	if (thread)
+		number = profile_find_label(p, label_set, PROFILE_LABEL_TID);
+	else if (pid)
+		number = profile_find_label(p, label_set, PROFILE_LABEL_PID);
+	if (!name && !number)
+		return false;
+	if (name)
+		buf_add(out, profile_text(p, name->str), intern_len(&p->strings, name->str));
+	if (number) {
+		if (name)
+			buf_add_char(out, '-');
+		buf_add_i64(out, number->num);
+	} else if (pid && !thread) {
+		buf_add_str(out, "-?");
+	}
+	return true;
 }
 
-static uint32_t numbered_frame(struct builder *b, const struct profile_label *name,
-			       const struct profile_label *number)
+/* The frame of a level of a label set's root; NO_FRAME where there is none. */
+static uint32_t root_frame(struct builder *b, uint32_t label_set, unsigned int level)
 {
 	struct buf text = { 0 };
+	uint32_t frame = NO_FRAME;
 
-	if (!name && !number)
-		return NO_FRAME;
-	if (name)
-		buf_add_str(&text, profile_text(b->p, name->str));
-	if (name && number)
-		buf_add_char(&text, '-');
-	if (number)
-		buf_add_i64(&text, number->num);
-	else if (b->o->root == CALLTREE_ROOT_PID)
-		buf_add_str(&text, "-?");
-	uint32_t frame = intern_frame(b, own_name(b, buf_str(&text)), FRAME_USER, false);
+	/* A process's name alone may be the name of a frame: it must be the same string. */
+	if (level == 0 &&
+	    (b->o->root == CALLTREE_ROOT_COMM || b->o->root == CALLTREE_ROOT_THREAD)) {
+		const struct profile_label *comm =
+			profile_find_label(b->p, label_set, PROFILE_LABEL_COMM);
+		return comm ? intern_frame(b, comm->str, FRAME_USER, false) : NO_FRAME;
+	}
+	if (calltree_root_text(b->p, label_set, b->o->root, level, &text)) {
+		uint32_t name = intern_bytes(&b->t->own_names, text.data, text.len);
+		frame = intern_frame(b, b->t->first_own_name + name, FRAME_USER, false);
+	}
 	buf_deinit(&text);
 	return frame;
-}
-
-static void add_root_frame(struct root *r, uint32_t frame)
-{
-	if (frame != NO_FRAME)
-		r->frames[r->count++] = frame;
 }
 
 static uint32_t find_root(struct builder *b, uint32_t label_set)
@@ -129,22 +148,10 @@ static uint32_t find_root(struct builder *b, uint32_t label_set)
 
 	if (b->set_roots[label_set] != NO_FRAME)
 		return b->set_roots[label_set];
-	if (b->o->root != CALLTREE_ROOT_NONE) {
-		const struct profile *p = b->p;
-		const struct profile_label *comm =
-			profile_find_label(p, label_set, PROFILE_LABEL_COMM);
-		if (b->o->root == CALLTREE_ROOT_PID)
-			add_root_frame(&r, numbered_frame(b, comm,
-							  profile_find_label(p, label_set,
-									     PROFILE_LABEL_PID)));
-		else if (comm)
-			add_root_frame(&r, intern_frame(b, comm->str, FRAME_USER, false));
-		if (b->o->root == CALLTREE_ROOT_THREAD)
-			add_root_frame(
-				&r,
-				numbered_frame(
-					b, profile_find_label(p, label_set, PROFILE_LABEL_THREAD),
-					profile_find_label(p, label_set, PROFILE_LABEL_TID)));
+	for (unsigned int level = 0; level < ARRAY_SIZE(r.frames); level++) {
+		uint32_t frame = root_frame(b, label_set, level);
+		if (frame != NO_FRAME)
+			r.frames[r.count++] = frame;
 	}
 	uint32_t *id = map_at(&b->root_ids, map_key2(r.frames[0], r.frames[1]));
 	if (*id == MAP_NONE) {

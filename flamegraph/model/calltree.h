@@ -6,6 +6,7 @@
 #ifndef CPROF_FLAMEGRAPH_CALLTREE_H
 #define CPROF_FLAMEGRAPH_CALLTREE_H
 
+#include "base/buf.h"
 #include "flamegraph/model/profile.h"
 
 struct calltree_node {
@@ -20,10 +21,11 @@ struct calltree_node {
 };
 
 enum calltree_root {
-	CALLTREE_ROOT_COMM,   /* the label `comm` first, where there is one (the default) */
-	CALLTREE_ROOT_NONE,   /* frames only */
-	CALLTREE_ROOT_PID,    /* `comm-PID`, `comm-?` where the sample has no label `pid` */
-	CALLTREE_ROOT_THREAD, /* comm, then `thread-TID` as a second frame */
+	CALLTREE_ROOT_COMM,	  /* the label `comm` first, where there is one (the default) */
+	CALLTREE_ROOT_NONE,	  /* frames only */
+	CALLTREE_ROOT_PID,	  /* `comm-PID`, `comm-?` where the sample has no label `pid` */
+	CALLTREE_ROOT_PID_THREAD, /* `comm-PID`, then `thread-TID` */
+	CALLTREE_ROOT_THREAD,	  /* comm, then `thread-TID` as a second frame */
 };
 
 struct calltree_options {
@@ -46,6 +48,11 @@ struct calltree {
  * type is 0 are left out. Frames of one name, kind and inlining below one parent are one node. */
 void calltree_build(struct calltree *t, const struct profile *p, const struct calltree_options *o);
 void calltree_deinit(struct calltree *t);
+
+/* The text of the frame that stands above the stacks of a label set: level 0 is the process, level
+ * 1 the thread. False where there is none. Appends to out. */
+bool calltree_root_text(const struct profile *p, uint32_t label_set, enum calltree_root root,
+			unsigned int level, struct buf *out);
 
 /* The name of a node, borrowed; the root's is empty. */
 static inline const char *calltree_name(const struct calltree *t, uint32_t node)

@@ -3,6 +3,9 @@
 #include <assert.h>
 #include <xxhash.h>
 
+/* More children than this are looked up in a map. */
+#define LINKED_CHILDREN 6
+
 void profile_init(struct profile *p)
 {
 	*p = (struct profile){ 0 };
@@ -11,6 +14,7 @@ void profile_init(struct profile *p)
 	vec_push(&p->functions, (struct profile_function){ 0 });
 	vec_push(&p->locations, (struct profile_location){ 0 });
 	vec_push(&p->stacks, (struct profile_stack){ 0 });
+	vec_push(&p->stack_links, (struct profile_stack_links){ 0 });
 	vec_push(&p->label_sets, (struct profile_label_set){ 0 });
 }
 
@@ -21,6 +25,7 @@ void profile_deinit(struct profile *p)
 	vec_deinit(&p->functions);
 	vec_deinit(&p->locations);
 	vec_deinit(&p->stacks);
+	vec_deinit(&p->stack_links);
 	vec_deinit(&p->label_sets);
 	vec_deinit(&p->lines);
 	vec_deinit(&p->labels);
@@ -132,14 +137,31 @@ uint32_t profile_name_location(struct profile *p, uint32_t name, enum frame_kind
 	return *id;
 }
 
+static uint32_t add_stack(struct profile *p, uint32_t parent, uint32_t location)
+{
+	vec_push(&p->stacks, (struct profile_stack){ parent, location });
+	vec_push(&p->stack_links, (struct profile_stack_links){ 0 });
+	return (uint32_t)p->stacks.count - 1;
+}
+
 uint32_t profile_push(struct profile *p, uint32_t parent, uint32_t location)
 {
-	uint32_t *id = map_at(&p->stack_ids, map_key2(parent, location));
+	uint32_t linked = 0;
 
-	if (*id == MAP_NONE) {
-		*id = (uint32_t)p->stacks.count;
-		vec_push(&p->stacks, (struct profile_stack){ parent, location });
+	for (uint32_t child = p->stack_links.items[parent].first_child; child;
+	     child = p->stack_links.items[child].next_sibling, linked++)
+		if (p->stacks.items[child].location == location)
+			return child;
+
+	if (linked < LINKED_CHILDREN) {
+		uint32_t id = add_stack(p, parent, location);
+		p->stack_links.items[id].next_sibling = p->stack_links.items[parent].first_child;
+		p->stack_links.items[parent].first_child = id;
+		return id;
 	}
+	uint32_t *id = map_at(&p->stack_ids, map_key2(parent, location));
+	if (*id == MAP_NONE)
+		*id = add_stack(p, parent, location);
 	return *id;
 }
 

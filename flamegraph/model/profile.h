@@ -63,6 +63,11 @@ struct profile_stack {
 	uint32_t location;
 };
 
+/* The first few children of a stack are found through links: most have one, and a new one none. */
+struct profile_stack_links {
+	uint32_t first_child, next_sibling;
+};
+
 struct profile_label {
 	uint32_t key; /* string */
 	uint32_t str; /* string value; 0 for a number */
@@ -109,7 +114,8 @@ struct profile {
 	uint32_t drop_frames, keep_frames, doc_url; /* strings; as in pprof */
 
 	/* lookups */
-	struct map stack_ids;	   /* (parent, location) */
+	VEC(struct profile_stack_links) stack_links;
+	struct map stack_ids;	   /* (parent, location) of children that the links do not hold */
 	struct map sample_ids;	   /* (stack, labels) */
 	struct map name_locations; /* name and kind -> location of profile_name_location() */
 	struct map label_set_ids, function_ids;
