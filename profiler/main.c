@@ -1,0 +1,82 @@
+/*
+ * The program: finds the subcommand and runs it. A new one is a file in cmd/, a declaration in
+ * cmd/command.h and a line in the table below.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "profiler/cmd/command.h"
+
+#define CPROF_VERSION "0.1.0"
+
+static const struct command *const commands[] = {
+	&cmd_convert,
+};
+
+/* What cprof will have and has not yet: to say so is better than "unknown command". */
+static const char *const later[] = { "diff",  "annotate", "stat",  "symbolize", "list",
+				     "serve", "top",	  "agent", "push" };
+
+static void print_help(void)
+{
+	puts("usage: cprof COMMAND [OPTION]...\n\ncommands:");
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		printf("  %-12s %s\n", commands[i]->name, commands[i]->summary);
+	puts("\n`cprof COMMAND --help` lists a command's options.\n`cprof --version` prints the "
+	     "version.");
+}
+
+static struct error *unknown_command(const char *name)
+{
+	const char *names[ARRAY_SIZE(commands) + 1];
+	size_t n = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(later); i++)
+		if (strcmp(later[i], name) == 0)
+			return error_hint(error_new(ERR_USAGE, "'%s' is not there yet", name),
+					  "cprof --help lists what is");
+	if (name[0] == '-')
+		return error_hint(error_new(ERR_USAGE, "unknown option '%s'", name),
+				  "cprof --help lists the commands");
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		names[n++] = commands[i]->name;
+
+	struct error *err = error_new(ERR_USAGE, "unknown command '%s'", name);
+	const char *near = text_nearest(name, names, n);
+	return near ? error_hint(err, "did you mean %s?", near)
+		    : error_hint(err, "cprof --help lists the commands");
+}
+
+static int dispatch(int argc, char **argv)
+{
+	if (argc < 2)
+		return command_finish(error_hint(error_new(ERR_USAGE, "no command given"),
+						 "cprof --help lists the commands"));
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+	    strcmp(argv[1], "help") == 0) {
+		print_help();
+		return 0;
+	}
+	if (strcmp(argv[1], "--version") == 0) {
+		puts("cprof " CPROF_VERSION);
+		return 0;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		if (strcmp(commands[i]->name, argv[1]) == 0)
+			return commands[i]->run(argc - 1, argv + 1);
+	return command_finish(unknown_command(argv[1]));
+}
+
+int main(int argc, char **argv)
+{
+	int status = dispatch(argc, argv);
+
+	/* A full disk or a closed pipe behind stdout is a failure like any other. */
+	if (fflush(stdout) != 0 || ferror(stdout)) {
+		int failed = command_finish(error_errno(errno, "cannot write standard output"));
+		return status ? status : failed;
+	}
+	return status;
+}
