@@ -1,7 +1,7 @@
 /*
- * Runs a fuzzer's function over the files of its corpus, without libFuzzer: that is how `make check`
- * replays every input that was ever worth keeping, with any compiler. `make fuzz` links the same
- * functions with libFuzzer instead.
+ * Runs a fuzzer's function over the files of its corpus, without libFuzzer: that is how `make
+ * check` replays every input that was ever worth keeping, with any compiler. `make fuzz` links the
+ * same functions with libFuzzer instead.
  */
 #include <dirent.h>
 #include <limits.h>
