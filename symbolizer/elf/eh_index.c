@@ -202,6 +202,11 @@ bool eh_index_read(const struct eh_index *x, uint64_t offset, struct eh_cie *cie
 	return true;
 }
 
+bool eh_index_pointer(const struct eh_index *x, struct cursor *c, uint8_t encoding, uint64_t *ret)
+{
+	return read_pointer(c, encoding, x->frame, x->frame_vaddr, 0, ret);
+}
+
 /* --- creation --- */
 
 /* Takes .eh_frame_hdr's table if it is sorted and every FDE lies in .eh_frame. */

@@ -75,4 +75,8 @@ struct eh_fde {
 bool eh_index_read(const struct eh_index *index, uint64_t offset, struct eh_cie *cie,
 		   struct eh_fde *ret);
 
+/* A pointer in an encoding (DW_EH_PE_*) at a cursor over eh_index_frame(), as in DW_CFA_set_loc. */
+bool eh_index_pointer(const struct eh_index *index, struct cursor *c, uint8_t encoding,
+		      uint64_t *ret);
+
 #endif
