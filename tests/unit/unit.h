@@ -22,4 +22,12 @@
 			fail_msg("%s: %s", #expr, error_message(unit_error_));        \
 	} while (0)
 
+/* Skips the test with a reason, which `make check` shows. */
+#define skip_because(...)                               \
+	do {                                            \
+		print_message("# skip: " __VA_ARGS__);  \
+		print_message("\n");                   \
+		skip();                                 \
+	} while (0)
+
 #endif
