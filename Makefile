@@ -36,7 +36,7 @@ DEMO_COMMON := $(patsubst %.c,$(BUILD)/%.o,$(wildcard demo_workloads/common/*.c)
 .SECONDEXPANSION:
 .PHONY: all clean help
 
-all: $(BUILD)/cprof $(DEMO_PROGRAMS) ## build cprof and the demo workloads
+all: $(if $(wildcard profiler/main.c),$(BUILD)/cprof) $(DEMO_PROGRAMS) ## build cprof and the demo workloads
 
 $(BUILD)/cprof: $(BUILD)/profiler/main.o $(ARCHIVES)
 	$(call say,LINK,$@)
@@ -58,6 +58,16 @@ $(DEMO_PROGRAMS): $(BUILD)/demos/%: $$(patsubst %.c,$(BUILD)/%.o,$$(wildcard dem
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ -lpthread -lm
+
+# --- the flame graph's page: its script and style, as C arrays ---
+ASSETS := flamegraph/assets/flamegraph.js flamegraph/assets/flamegraph.css
+
+$(BUILD)/gen/flamegraph_assets.h: flamegraph/assets/embed.sh $(ASSETS)
+	$(call say,GEN,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)sh flamegraph/assets/embed.sh $(ASSETS) >$@
+
+$(BUILD)/flamegraph/render/page.o: $(BUILD)/gen/flamegraph_assets.h
 
 # --- unit tests: tests/unit/X_test.c is one cmocka program ---
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(sort $(wildcard tests/unit/*_test.c)))
@@ -114,7 +124,6 @@ TEST_PROGRAMS = $(if $(HAVE_CMOCKA),$(UNIT_TESTS)) $(FIXTURES) $(FUZZERS:%=$(BUI
 
 .PHONY: check check-build golden asan asan-build
 check-build: $$(TEST_PROGRAMS) all
-	@:
 check: ## run every test this machine allows; installs what they need first (T=NAME: one)
 	@scripts/install-deps build check
 	$(Q)$(MAKE_ALSO) check-build

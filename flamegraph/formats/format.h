@@ -31,6 +31,7 @@ struct write_options {
 	uint32_t width;	 /* px; 0: fluid */
 	double minwidth; /* px, or per cent where minwidth_percent */
 	bool minwidth_percent;
+	bool minwidth_is_set; /* else the format's default */
 };
 
 /* Something a reader or writer wants the user to know; printed to stderr by the command. */

@@ -1,0 +1,150 @@
+/*
+ * The SVG flame graph as a format: options to a page. Frames below a tenth of a pixel are left out
+ * unless --minwidth says otherwise, which keeps the file of a profile of any size at a few
+ * megabytes; the page says what is missing.
+ */
+#include "flamegraph/formats/svg.h"
+
+#include "base/text.h"
+#include "flamegraph/render/layout.h"
+#include "flamegraph/render/page.h"
+#include "flamegraph/render/palette.h"
+#include "flamegraph/render/values.h"
+
+#define DEFAULT_MIN_PX 0.1
+#define LEAST_WIDTH    100
+#define MOST_WIDTH     100000
+
+static const char *const svg_suffixes[] = { ".svg", NULL };
+
+static uint32_t page_width(const struct write_options *o)
+{
+	return o->width ? o->width : PAGE_DEFAULT_WIDTH;
+}
+
+static double min_width(const struct write_options *o)
+{
+	return o->minwidth_is_set ? o->minwidth : DEFAULT_MIN_PX;
+}
+
+/* The least share of the total that is drawn. */
+static double min_share(const struct write_options *o)
+{
+	if (o->minwidth_percent)
+		return min_width(o) / 100;
+	return min_width(o) / (page_width(o) - 2 * PAGE_SIDE_PX);
+}
+
+static struct error *check_options(const struct profile *p, const struct write_options *o)
+{
+	if (o->width && (o->width < LEAST_WIDTH || o->width > MOST_WIDTH))
+		return error_new(ERR_USAGE, "a width of %u px is not between %d and %d", o->width,
+				 LEAST_WIDTH, MOST_WIDTH);
+	if (o->type >= (int)p->types.count)
+		return error_new(ERR_USAGE, "the profile has no value type %d", o->type);
+	return NULL;
+}
+
+/* What the reader of the picture must know that it does not show. */
+static void add_note(struct buf *note, const struct layout *l, const struct value_style *values,
+		     const struct write_options *o)
+{
+	if (!l->pruned_frames)
+		return;
+	text_add_thousands(note, l->pruned_frames);
+	buf_printf(note, " frame%s narrower than %g%s not drawn (",
+		   l->pruned_frames == 1 ? "" : "s", min_width(o),
+		   o->minwidth_percent ? "%" : " px");
+	value_add(note, values, l->pruned_weight);
+	buf_add_str(note, ", ");
+	percent_add(note, l->pruned_weight, l->total);
+	buf_add_str(note, ")");
+}
+
+/* The facts below the title where the caller has none: the total, and over what time. */
+static void add_facts(struct buf *facts, const struct profile *p, const struct layout *l,
+		      const struct value_style *values, uint32_t type)
+{
+	value_add(facts, values, l->total);
+	if (values->scale != VALUE_COUNT)
+		buf_printf(facts, " of %s", profile_text(p, p->types.items[type].type));
+	if (p->duration_ns > 0) {
+		struct value_style time = { VALUE_TIME, 1e-9, "" };
+		buf_add_str(facts, " in ");
+		value_add(facts, &time, p->duration_ns);
+	}
+	buf_add_str(facts, " \xc2\xb7 ");
+	text_add_thousands(facts, l->frames.count - 1);
+	buf_printf(facts, " frame%s, %u deep", l->frames.count == 2 ? "" : "s", l->max_depth);
+}
+
+static struct error *draw(const struct calltree *tree, const struct layout *l, uint32_t type,
+			  const struct write_options *o, const struct format_notices *n,
+			  struct sink *out)
+{
+	CLEANUP(buf_deinit) struct buf note = { 0 };
+	CLEANUP(buf_deinit) struct buf facts = { 0 };
+	struct value_style values = value_style_of(tree->profile, type);
+	struct page page = {
+		.tree = tree,
+		.layout = l,
+		.type = type,
+		.title = o->title     ? o->title
+			 : o->reverse ? "Flame graph by callee"
+				      : "Flame graph",
+		.subtitle = o->subtitle,
+		.width = page_width(o),
+		.fluid = !o->width,
+		.icicle = o->icicle,
+	};
+
+	TRY(palette_find(o->colors, &page.palette));
+	if (l->total <= 0)
+		return error_hint(
+			error_new(ERR_FORMAT, "there is nothing to draw: the total is %lld",
+				  (long long)tree->nodes.items[0].total),
+			"the profile has no samples of this type; another one may be chosen "
+			"with --type");
+	add_note(&note, l, &values, o);
+	if (note.len)
+		page.note = buf_str(&note);
+	if (l->negative_frames)
+		format_notice(n, "%llu branches have values of zero or less and are not drawn",
+			      (unsigned long long)l->negative_frames);
+	if (!page.subtitle) {
+		add_facts(&facts, tree->profile, l, &values, type);
+		page.subtitle = buf_str(&facts);
+	}
+	page_write(&page, out);
+	return NULL;
+}
+
+static struct error *svg_write(const struct profile *p, const struct write_options *o,
+			       const struct format_notices *n, struct sink *out)
+{
+	uint32_t type = format_shown_type(p, o);
+	struct calltree_options shape = { .type = type,
+					  .root = CALLTREE_ROOT_COMM,
+					  .reverse = o->reverse };
+	struct calltree tree;
+	struct layout layout;
+
+	TRY(check_options(p, o));
+	if (o->fold_tid)
+		shape.root = CALLTREE_ROOT_THREAD;
+	else if (o->fold_pid)
+		shape.root = CALLTREE_ROOT_PID;
+	calltree_build(&tree, p, &shape);
+	layout_build(&layout, &tree, min_share(o));
+	struct error *err = draw(&tree, &layout, type, o, n, out);
+	layout_deinit(&layout);
+	calltree_deinit(&tree);
+	return err;
+}
+
+const struct format format_svg = {
+	.name = "svg",
+	.suffixes = svg_suffixes,
+	.description = "SVG flame graph that zooms and searches in a browser",
+	.write = svg_write,
+};
