@@ -62,13 +62,12 @@ struct capture_options {
 };
 
 /*
- * Starts a session. The caller blocks the signals it wants to read from a signalfd before. An error
- * says what to do; the command was not run then, or did not come into being:
- * capture_exit_status_of() gives the status to exit with (127 no such command, 126 not executable,
- * else 1).
+ * Starts a session. The caller blocks the signals it wants to read from a signalfd before (the command
+ * gets its own mask back). An error says what to do; the command has not run then, and
+ * *ret_exit_status is what to exit with: 127 no such command, 126 not executable, else 1.
  */
-struct error *capture_start(const struct capture_options *options, struct capture **ret) MUST_USE;
-int capture_exit_status_of(const struct error *err);
+struct error *capture_start(const struct capture_options *options, struct capture **ret,
+			    int *ret_exit_status) MUST_USE;
 
 enum capture_state {
 	CAPTURE_RUNNING,  /* timeout_ms are over */

@@ -1,7 +1,7 @@
 /*
- * Compiled unwind tables: .eh_frame of one ELF file turned into rows that the step function can look
- * up in a few loads. A table is compiled in units of text (UNWIND_UNIT_SHIFT), each the first time
- * that a walk needs it, so that a program of 100 MB costs only what it runs.
+ * Compiled unwind tables: .eh_frame of one ELF file turned into rows that the step function can
+ * look up in a few loads. A table is compiled in units of text (UNWIND_UNIT_SHIFT), each the first
+ * time that a walk needs it, so that a program of 100 MB costs only what it runs.
  *
  * Not thread-safe: one thread compiles and walks.
  */
@@ -19,15 +19,16 @@ struct unwind_tables *unwind_tables_create(void);
 void unwind_tables_destroy(struct unwind_tables *t); /* and every table of it; takes NULL */
 
 /*
- * Indexes a file. The image is borrowed and must outlive the tables. A file without unwind tables (or
- * whose tables are damaged as a whole) gives a table that describes itself as UNWIND_MAP_NO_TABLE; an
- * error is only for what the user should know (a diagnostic names the file), and then *ret is such a
- * table too.
+ * Indexes a file. The image is borrowed and must outlive the tables. A file without unwind tables
+ * (or whose tables are damaged as a whole) gives a table that describes itself as
+ * UNWIND_MAP_NO_TABLE; an error is only for what the user should know (a diagnostic names the
+ * file), and then *ret is such a table too.
  */
 struct error *unwind_table_create(struct unwind_tables *t, const struct image *img,
 				  struct unwind_table **ret) MUST_USE;
 
-/* Fills kind and page_dir of a mapping of this file; start, end and bias are the caller's. */
+/* Fills kind and page_dir of a mapping of this file; start, end and bias are the caller's. A
+ * mapping that reaches beyond the file's text (a loader's first reservation) is cut to it. */
 void unwind_table_describe(const struct unwind_table *table, struct unwind_mapping *m);
 
 /* Compiles the unit that holds an ELF virtual address, unless that was done before. */

@@ -1,6 +1,6 @@
 /*
- * Walking a user stack on the host: from the registers and a copy of the stack that a sample carries,
- * with the step function that the kernel program uses too (step.h).
+ * Walking a user stack on the host: from the registers and a copy of the stack that a sample
+ * carries, with the step function that the kernel program uses too (step.h).
  */
 #ifndef CPROF_UNWIND_WALK_H
 #define CPROF_UNWIND_WALK_H
@@ -43,11 +43,11 @@ struct unwind_frame {
 /* What a walk needs of a process. */
 struct unwind_space {
 	const struct unwind_mapping *mappings; /* sorted by start */
-	struct unwind_table *const *tables;    /* one for each mapping; NULL where kind is not TABLE */
+	struct unwind_table *const *tables; /* one for each mapping; NULL where kind is not TABLE */
 	uint32_t count;
 
-	/* Reads code bytes of the process for the checks of run-time code (is this a prologue?). May
-	 * be NULL, or return false where the process is gone. */
+	/* Reads code bytes of the process for the checks of run-time code (is this a prologue?).
+	 * May be NULL, or return false where the process is gone. */
 	bool (*read_code)(void *context, uint64_t address, void *bytes, uint32_t size);
 	void *context;
 };
@@ -57,7 +57,7 @@ struct unwind_result {
 	uint32_t count;		/* frames, innermost first */
 	uint64_t fault_address; /* of EFAULT_* and COPY_SHORT: what could not be read; of NOMAP and
 				   RA_NONEXEC: the address that is not code */
-	uint32_t stop_mapping;	/* OK_STOP: mapping of the entry row, for the list that is printed */
+	uint32_t stop_mapping; /* OK_STOP: mapping of the entry row, for the list that is printed */
 	uint64_t stop_ip;
 };
 
@@ -67,7 +67,8 @@ struct unwind_result {
  * COPY_SHORT when the copy was cut (copy_is_cut), else EFAULT_*.
  */
 void unwind_walk(struct unwind_tables *t, const struct unwind_space *space,
-		 const struct unwind_regs *regs, const struct unwind_memory *stack, bool copy_is_cut,
-		 struct unwind_frame *frames, uint32_t max_frames, struct unwind_result *ret);
+		 const struct unwind_regs *regs, const struct unwind_memory *stack,
+		 bool copy_is_cut, struct unwind_frame *frames, uint32_t max_frames,
+		 struct unwind_result *ret);
 
 #endif

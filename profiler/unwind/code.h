@@ -1,0 +1,24 @@
+/*
+ * Code that has no unwind entry and is known by its bytes: where programs and threads start, and
+ * where signal handlers return to. Written in assembly by the C libraries, mostly without CFI.
+ */
+#ifndef CPROF_UNWIND_CODE_H
+#define CPROF_UNWIND_CODE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The size of the entry stub (what e_entry points at) that these bytes begin with; 0: no known one.
+ */
+size_t code_entry_stub(const uint8_t *bytes, size_t size);
+
+struct code_match {
+	size_t offset, size;
+	uint8_t rule; /* UNWIND_RULE_STOP, UNWIND_RULE_SIGNAL */
+};
+
+/* The first known sequence at or after `from`; false where there is none. */
+bool code_find(const uint8_t *bytes, size_t size, size_t from, struct code_match *ret);
+
+#endif

@@ -1,0 +1,63 @@
+/*
+ * The memory that the tables of all files share: a pool of words in chunks (so that it can grow
+ * without moving, and so that the kernel can have the same chunks as map values), and the array of
+ * distinct rules. Real programs have few rules: some 900 in the largest files, some 1,500 in clang
+ * and its libraries.
+ */
+#ifndef CPROF_UNWIND_POOL_H
+#define CPROF_UNWIND_POOL_H
+
+#include "base/map.h"
+#include "base/vec.h"
+#include "profiler/unwind/layout.h"
+#include "profiler/unwind/table.h"
+
+#define POOL_CHUNK_WORDS (1u << UNWIND_CHUNK_SHIFT)
+#define RULE_CACHE_SIZE	 1024
+
+struct unwind_tables {
+	uint32_t *chunks[UNWIND_MAX_CHUNKS];
+	uint32_t used; /* words given out, those left over at a chunk's end included */
+
+	uint64_t rules[UNWIND_MAX_RULES];
+	uint32_t rule_count;
+	struct map rule_ids; /* packed rule -> position in rules */
+	struct {
+		uint64_t rule;
+		uint32_t id;
+	} rule_cache[RULE_CACHE_SIZE]; /* in front of rule_ids, direct-mapped */
+
+	VEC(struct unwind_table *) tables;
+};
+
+/* n words, zeroed, that lie in one chunk; 0 where the pool is full. */
+uint32_t pool_alloc(struct unwind_tables *t, uint32_t n);
+
+/* The word at an offset; 0 outside of what was given out. */
+static inline uint32_t pool_word(const struct unwind_tables *t, uint32_t offset)
+{
+	if (offset >= t->used)
+		return 0;
+	return t->chunks[offset >> UNWIND_CHUNK_SHIFT][offset & (POOL_CHUNK_WORDS - 1)];
+}
+
+static inline uint32_t *pool_at(struct unwind_tables *t, uint32_t offset)
+{
+	return &t->chunks[offset >> UNWIND_CHUNK_SHIFT][offset & (POOL_CHUNK_WORDS - 1)];
+}
+
+uint16_t pool_intern_rule(struct unwind_tables *t, uint64_t rule);
+
+/* The position of a rule in the array. When the array is full, that of UNSUP. */
+static inline uint16_t pool_rule_id(struct unwind_tables *t, uint64_t rule)
+{
+	uint32_t slot = (uint32_t)((rule * 0x9e3779b97f4a7c15ULL) >> 54);
+
+	if (t->rule_cache[slot].rule != rule) {
+		t->rule_cache[slot].id = pool_intern_rule(t, rule);
+		t->rule_cache[slot].rule = rule;
+	}
+	return (uint16_t)t->rule_cache[slot].id;
+}
+
+#endif

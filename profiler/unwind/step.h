@@ -1,0 +1,372 @@
+/*
+ * One step of a walk: from the registers of a frame to those of its caller. The one source of this
+ * function, for the host (walk.c) and for the kernel program; so no libc, no recursion, no loop
+ * without a constant bound, and no arithmetic on pointers that are not its own.
+ *
+ * The includer defines, before it includes this file, `struct unwind_context` (whatever it needs)
+ * and these static inline functions:
+ *
+ *   u32 unwind_mapping_count(cx)
+ *   const struct unwind_mapping *unwind_mapping_at(cx, i)  NULL where i is out of range
+ *   u32 unwind_word(cx, offset)                            a word of the pool, 0 outside of it
+ *   u64 unwind_rule_at(cx, i)                              a packed rule
+ *   bool unwind_read(cx, s, address, &word)                a word of the stack
+ *   bool unwind_code(cx, address, bytes, 16)               code bytes, of run-time code only
+ *   enum unwind_status unwind_fault(cx, address, status)   the status of a failed read
+ *
+ * Every walk ends: each step either moves the stack pointer outwards or is one of at most
+ * UNWIND_MAX_FRAMES.
+ */
+#ifndef CPROF_UNWIND_STEP_H
+#define CPROF_UNWIND_STEP_H
+
+#include "profiler/unwind/layout.h"
+#include "profiler/unwind/status.h"
+
+#define UNWIND_INLINE static inline __attribute__((always_inline))
+
+#define UNWIND_NO_MAPPING     0xffffffffu
+#define UNWIND_FP_MAX_STEP    (1u << 20) /* a larger frame than this is no frame */
+#define UNWIND_CODE_BYTES     16
+#define UNWIND_CODE_BEFORE    4	 /* of these, that lie in front of the address */
+#define UNWIND_SEARCH_MAPS    14 /* 2^13 mappings, and the step that ends the search */
+#define UNWIND_SEARCH_ROWS    13 /* 2^12 rows: one for each byte of a page */
+#define UNWIND_UCONTEXT_GREGS 40 /* from the stack pointer in a handler's return to r8 */
+
+/* The numbers of the general registers are DWARF's. */
+#define UNWIND_GPR_BP 6
+#define UNWIND_GPR_SP 7
+
+struct unwind_state {
+	__u64 ip;
+	__u64 gpr[16];
+	__u64 fault_address;
+	__u32 mapping;	   /* of the address that is looked up; UNWIND_NO_MAPPING */
+	__u32 is_return;   /* ip is a return address: the call is in front of it */
+	__u32 is_guessed;  /* this frame was found by frame pointer in code without entries */
+	__u32 any_guessed; /* one of the frames so far was */
+	__u32 all_live;	   /* every register is this frame's, not just ip, sp and bp */
+	__u32 bp_lost;
+	__u32 status; /* enum unwind_status, when the walk has ended */
+};
+
+enum unwind_step_result {
+	UNWIND_STEP_ON,	     /* the state is the caller's */
+	UNWIND_STEP_END,     /* the status is set */
+	UNWIND_STEP_COMPILE, /* the state is unchanged: the page's unit is not compiled */
+};
+
+/* The mapping that holds an address. */
+UNWIND_INLINE __u32 unwind_find_mapping(struct unwind_context *cx, __u64 address, __u32 hint)
+{
+	const struct unwind_mapping *m = unwind_mapping_at(cx, hint);
+	__u32 low = 0, high = unwind_mapping_count(cx);
+
+	if (m && address >= m->start && address < m->end)
+		return hint;
+	for (int i = 0; i < UNWIND_SEARCH_MAPS && low < high; i++) {
+		__u32 middle = (low + high) / 2;
+
+		m = unwind_mapping_at(cx, middle);
+		if (m && m->start <= address)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (low == 0)
+		return UNWIND_NO_MAPPING;
+	m = unwind_mapping_at(cx, low - 1);
+	return m && address >= m->start && address < m->end ? low - 1 : UNWIND_NO_MAPPING;
+}
+
+/* The rule of an ELF address. False: its page has not been compiled. */
+UNWIND_INLINE int unwind_find_rule(struct unwind_context *cx, const struct unwind_mapping *m,
+				   __u64 vaddr, __u64 *ret)
+{
+	__u32 word = unwind_word(cx, m->page_dir + (__u32)(vaddr >> UNWIND_PAGE_SHIFT));
+	__u32 offset = vaddr & ((1u << UNWIND_PAGE_SHIFT) - 1);
+	__u32 low, high;
+
+	if (word == 0)
+		return 0;
+	if (word & UNWIND_PAGE_ONE_RULE) {
+		*ret = unwind_rule_at(cx, word & 0xffff);
+		return 1;
+	}
+	/* The last row at or below the offset; the first stands at 0. */
+	low = 1;
+	high = unwind_word(cx, word) + 1;
+	for (int i = 0; i < UNWIND_SEARCH_ROWS && low + 1 < high; i++) {
+		__u32 middle = (low + high) / 2;
+
+		if ((unwind_word(cx, word + middle) & 0xffff) <= offset)
+			low = middle;
+		else
+			high = middle;
+	}
+	*ret = unwind_rule_at(cx, unwind_word(cx, word + low) >> 16);
+	return 1;
+}
+
+UNWIND_INLINE int unwind_end(struct unwind_state *s, __u32 status)
+{
+	s->status = status;
+	return UNWIND_STEP_END;
+}
+
+UNWIND_INLINE int unwind_end_fault(struct unwind_context *cx, struct unwind_state *s, __u64 address,
+				   __u32 status)
+{
+	s->fault_address = address;
+	return unwind_end(s, unwind_fault(cx, address, status));
+}
+
+/* Moves on to a caller, if its address is in code. */
+UNWIND_INLINE int unwind_enter(struct unwind_context *cx, struct unwind_state *s, __u64 ip,
+			       __u64 sp, __u64 bp, __u32 is_return, __u32 not_code)
+{
+	__u32 mapping;
+
+	if (ip == 0)
+		return unwind_end(s, UNWIND_RA_ZERO);
+	mapping = unwind_find_mapping(cx, ip - is_return, s->mapping);
+	if (mapping == UNWIND_NO_MAPPING) {
+		s->fault_address = ip;
+		return unwind_end(s, not_code);
+	}
+	s->mapping = mapping;
+	s->ip = ip;
+	s->gpr[UNWIND_GPR_SP] = sp;
+	s->gpr[UNWIND_GPR_BP] = bp;
+	s->is_return = is_return;
+	s->is_guessed = 0;
+	s->all_live = 0;
+	return UNWIND_STEP_ON;
+}
+
+enum unwind_leaf {
+	UNWIND_LEAF_FRAME,  /* the frame pointer is set up */
+	UNWIND_LEAF_CALLED, /* the return address is at the stack pointer */
+	UNWIND_LEAF_PUSHED, /* the caller's frame pointer is, and then the return address */
+};
+
+/* Where a function with a frame pointer was interrupted, by the code around the address. */
+UNWIND_INLINE int unwind_leaf_shape(struct unwind_context *cx, __u64 ip)
+{
+	__u8 b[UNWIND_CODE_BYTES] = { 0 };
+	const int at = UNWIND_CODE_BEFORE;
+
+	if (!unwind_code(cx, ip - UNWIND_CODE_BEFORE, b, sizeof(b)))
+		return UNWIND_LEAF_FRAME;
+	/* ret; ret n; rep ret */
+	if (b[at] == 0xc3 || b[at] == 0xc2 || (b[at] == 0xf3 && b[at + 1] == 0xc3))
+		return UNWIND_LEAF_CALLED;
+	/* push %rbp, behind an endbr64 or not */
+	if (b[at] == 0x55 || (b[at] == 0xf3 && b[at + 1] == 0x0f && b[at + 2] == 0x1e &&
+			      b[at + 3] == 0xfa && b[at + 4] == 0x55))
+		return UNWIND_LEAF_CALLED;
+	/* mov %rsp,%rbp, in both encodings, directly behind a push %rbp */
+	if (b[at - 1] == 0x55 && b[at] == 0x48 &&
+	    ((b[at + 1] == 0x89 && b[at + 2] == 0xe5) || (b[at + 1] == 0x8b && b[at + 2] == 0xec)))
+		return UNWIND_LEAF_PUSHED;
+	return UNWIND_LEAF_FRAME;
+}
+
+/* A step along the chain of frame pointers. Ends with `otherwise` where there is no such chain. */
+UNWIND_INLINE int unwind_step_fp(struct unwind_context *cx, struct unwind_state *s, __u32 otherwise)
+{
+	__u64 sp = s->gpr[UNWIND_GPR_SP], bp = s->gpr[UNWIND_GPR_BP], at = bp, ra, caller_bp = bp;
+	int shape = UNWIND_LEAF_FRAME;
+
+	if (s->all_live)
+		shape = unwind_leaf_shape(cx, s->ip);
+	if (shape == UNWIND_LEAF_FRAME) {
+		if (s->bp_lost || (bp & 7) || bp < sp || bp - sp >= UNWIND_FP_MAX_STEP)
+			return unwind_end(s, bp == 0 && otherwise == UNWIND_ANON_NO_FP
+						     ? UNWIND_FP_ZERO
+						     : otherwise);
+	} else {
+		at = sp;
+	}
+	if (shape != UNWIND_LEAF_CALLED) {
+		if (!unwind_read(cx, s, at, &caller_bp))
+			return unwind_end_fault(cx, s, at, UNWIND_EFAULT_FP);
+		at += 8;
+	}
+	if (!unwind_read(cx, s, at, &ra))
+		return unwind_end_fault(cx, s, at, UNWIND_EFAULT_RA);
+	if (ra == 0)
+		return unwind_end(s, otherwise);
+	return unwind_enter(cx, s, ra, at + 8, caller_bp, 1, otherwise);
+}
+
+/* The same in code without entries: what it finds is a guess. */
+UNWIND_INLINE int unwind_step_guess(struct unwind_context *cx, struct unwind_state *s,
+				    __u32 otherwise)
+{
+	int r = unwind_step_fp(cx, s, otherwise);
+
+	if (r == UNWIND_STEP_ON)
+		s->is_guessed = s->any_guessed = 1;
+	return r;
+}
+
+/* Out of a signal handler: every register as it was interrupted, from the ucontext above sp. */
+UNWIND_INLINE int unwind_step_signal(struct unwind_context *cx, struct unwind_state *s)
+{
+	/* The kernel's order in struct sigcontext: r8..r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp,
+	 * rip. */
+	static const __u8 order[16] = { 8, 9, 10, 11, 12, 13, 14, 15, 5, 4, 6, 3, 1, 0, 2, 7 };
+	__u64 at = s->gpr[UNWIND_GPR_SP] + UNWIND_UCONTEXT_GREGS, gpr[16], ip;
+	int r;
+
+	for (int i = 0; i < 16; i++, at += 8)
+		if (!unwind_read(cx, s, at, &gpr[order[i]]))
+			return unwind_end_fault(cx, s, at, UNWIND_EFAULT_RA);
+	if (!unwind_read(cx, s, at, &ip))
+		return unwind_end_fault(cx, s, at, UNWIND_EFAULT_RA);
+	r = unwind_enter(cx, s, ip, gpr[UNWIND_GPR_SP], gpr[UNWIND_GPR_BP], 0, UNWIND_NOMAP_NOVMA);
+	if (r != UNWIND_STEP_ON)
+		return r;
+	for (int i = 0; i < 16; i++)
+		s->gpr[i] = gpr[i];
+	s->all_live = 1;
+	s->bp_lost = 0;
+	return r;
+}
+
+/* A register as the base of an address; false where its value is the innermost frame's, not this
+ * one's. */
+UNWIND_INLINE int unwind_base(const struct unwind_state *s, __u32 reg, __u64 *ret)
+{
+	*ret = s->gpr[reg & 15];
+	if (reg == UNWIND_GPR_SP || s->all_live)
+		return 1;
+	return reg == UNWIND_GPR_BP && !s->bp_lost;
+}
+
+/* The caller's frame pointer. */
+UNWIND_INLINE int unwind_caller_bp(struct unwind_context *cx, struct unwind_state *s,
+				   const struct unwind_rule *r, __u64 cfa, __u64 *ret)
+{
+	__u64 at = cfa;
+
+	*ret = s->gpr[UNWIND_GPR_BP];
+	if (r->bp_kind == UNWIND_BP_SAME || r->bp_kind == UNWIND_BP_UNKNOWN)
+		return UNWIND_STEP_ON;
+	if (r->bp_kind == UNWIND_BP_AT_BP) {
+		if (s->bp_lost)
+			return UNWIND_STEP_ON; /* and stays lost */
+		at = s->gpr[UNWIND_GPR_BP];
+	}
+	at += r->bp_offset;
+	if (!unwind_read(cx, s, at, ret))
+		return unwind_end_fault(cx, s, at, UNWIND_EFAULT_FP);
+	return UNWIND_STEP_ON;
+}
+
+/* A step by one of the rules that compute a CFA. */
+UNWIND_INLINE int unwind_step_cfa(struct unwind_context *cx, struct unwind_state *s,
+				  const struct unwind_rule *r)
+{
+	__u64 base, index, cfa, ra, bp, sp = s->gpr[UNWIND_GPR_SP];
+	__u32 is_return = !(r->flags & UNWIND_RULE_INTERRUPTED), bp_lost = s->bp_lost;
+	int result;
+
+	if (!unwind_base(s, r->base, &base))
+		return unwind_end(s, UNWIND_LEAFREG_MIDSTACK);
+	if (r->kind == UNWIND_RULE_PLT) {
+		cfa = sp + 8 + ((s->ip & 15) >= (__u64)r->offset / 8 ? 8 : 0);
+	} else {
+		cfa = base + r->offset;
+		if (r->kind == UNWIND_RULE_INDEX) {
+			if (!unwind_base(s, r->flags & UNWIND_RULE_REGISTER, &index))
+				return unwind_end(s, UNWIND_LEAFREG_MIDSTACK);
+			cfa += 8 * index;
+		}
+		if (r->kind != UNWIND_RULE_REG) {
+			__u64 at = cfa;
+
+			if (!unwind_read(cx, s, at, &cfa))
+				return unwind_end_fault(cx, s, at, UNWIND_EFAULT_DEREF);
+			cfa += r->post;
+		}
+	}
+	/* Only what has not pushed its return address may leave the stack pointer where it is. */
+	if ((cfa & 7) || cfa < sp || (cfa == sp && !s->all_live)) {
+		s->fault_address = cfa;
+		return unwind_end(s, UNWIND_SP_BACKWARDS);
+	}
+	if (r->flags & UNWIND_RULE_RA_IN_REG) {
+		if (!s->all_live)
+			return unwind_end(s, UNWIND_LEAFREG_MIDSTACK);
+		ra = s->gpr[r->flags & UNWIND_RULE_REGISTER];
+	} else {
+		__u64 at = cfa - 8 + (r->kind == UNWIND_RULE_REG ? r->post : 0);
+
+		if (!unwind_read(cx, s, at, &ra))
+			return unwind_end_fault(cx, s, at, UNWIND_EFAULT_RA);
+	}
+	result = unwind_caller_bp(cx, s, r, cfa, &bp);
+	if (result != UNWIND_STEP_ON)
+		return result;
+	if (r->bp_kind == UNWIND_BP_AT_CFA)
+		bp_lost = 0;
+	else if (r->bp_kind == UNWIND_BP_UNKNOWN)
+		bp_lost = 1;
+	result = unwind_enter(cx, s, ra, cfa, bp, is_return, UNWIND_RA_NONEXEC);
+	if (result == UNWIND_STEP_ON)
+		s->bp_lost = bp_lost;
+	return result;
+}
+
+/* Before the first step: the registers are set, everything else is 0. Finds the mapping of ip. */
+UNWIND_INLINE int unwind_start(struct unwind_context *cx, struct unwind_state *s)
+{
+	s->all_live = 1;
+	s->mapping = unwind_find_mapping(cx, s->ip, 0);
+	if (s->mapping != UNWIND_NO_MAPPING)
+		return UNWIND_STEP_ON;
+	s->fault_address = s->ip;
+	return unwind_end(s, UNWIND_NOMAP_NOVMA);
+}
+
+/* From the frame in *s to its caller. */
+UNWIND_INLINE int unwind_step(struct unwind_context *cx, struct unwind_state *s)
+{
+	const struct unwind_mapping *m = unwind_mapping_at(cx, s->mapping);
+	struct unwind_rule r;
+	__u64 bits;
+
+	if (!m)
+		return unwind_end(s, UNWIND_NOMAP_STALE);
+	switch (m->kind) {
+	case UNWIND_MAP_TABLE:
+		break;
+	case UNWIND_MAP_FP_JIT:
+		return unwind_step_fp(cx, s, UNWIND_ANON_NO_FP);
+	case UNWIND_MAP_NO_TABLE:
+		return unwind_step_guess(cx, s, UNWIND_NO_TABLE);
+	case UNWIND_MAP_UPROBES:
+		return unwind_end(s, UNWIND_UPROBE);
+	default:
+		return unwind_end(s, UNWIND_DEFER);
+	}
+	if (!unwind_find_rule(cx, m, s->ip - s->is_return - m->bias, &bits))
+		return UNWIND_STEP_COMPILE;
+	r = unwind_rule_unpack(bits);
+	switch (r.kind) {
+	case UNWIND_RULE_INVALID:
+		return unwind_step_guess(cx, s, UNWIND_INVALID_ROW);
+	case UNWIND_RULE_UNSUP:
+		return unwind_end(s, UNWIND_UNSUP_EXPR);
+	case UNWIND_RULE_STOP:
+		return unwind_end(s, s->any_guessed ? UNWIND_GUESSED : UNWIND_OK_STOP);
+	case UNWIND_RULE_SIGNAL:
+		return unwind_step_signal(cx, s);
+	default:
+		return unwind_step_cfa(cx, s, &r);
+	}
+}
+
+#endif

@@ -1,0 +1,117 @@
+#include "profiler/unwind/table.h"
+
+#include <elf.h>
+
+#include "profiler/unwind/unit.h"
+
+#define UNIT_PAGE_SHIFT (UNWIND_UNIT_SHIFT - UNWIND_PAGE_SHIFT)
+
+/* The pages that the executable segments span; false where there are none or the file lies. */
+static bool text_pages(const struct image *img, uint64_t *ret_first, uint64_t *ret_count)
+{
+	const struct image_segment *s;
+	size_t n = image_segments(img, &s), size;
+	uint64_t low = UINT64_MAX, high = 0, end;
+
+	for (size_t i = 0; i < n; i++) {
+		if (!(s[i].flags & PF_X) || s[i].filesz == 0)
+			continue;
+		if (__builtin_add_overflow(s[i].vaddr, s[i].filesz, &end))
+			return false;
+		low = MIN(low, s[i].vaddr);
+		high = MAX(high, end);
+	}
+	if (low >= high)
+		return false;
+	*ret_first = low >> UNWIND_PAGE_SHIFT;
+	*ret_count = ((high - 1) >> UNWIND_PAGE_SHIFT) - *ret_first + 1;
+	/* Segments far apart would ask for a directory out of all proportion to the file. */
+	image_bytes(img, &size);
+	return *ret_count <= POOL_CHUNK_WORDS && *ret_count <= 1024 + (size >> 8);
+}
+
+struct error *unwind_table_create(struct unwind_tables *t, const struct image *img,
+				  struct unwind_table **ret)
+{
+	struct unwind_table *table = mem_calloc(1, sizeof(*table));
+
+	table->tables = t;
+	table->img = img;
+	vec_push(&t->tables, table);
+	*ret = table;
+
+	if (image_machine(img) != EM_X86_64 ||
+	    !text_pages(img, &table->first_page, &table->page_count))
+		return NULL;
+	TRY(eh_index_create(img, &table->index));
+	if (!table->index)
+		return NULL;
+
+	table->dir = pool_alloc(t, (uint32_t)table->page_count);
+	if (!table->dir) {
+		eh_index_destroy(table->index);
+		table->index = NULL;
+		return error_new(ERR_FAILED, "%s: no room for its unwind tables", image_name(img));
+	}
+	table->pool_words = table->page_count;
+	table->first_unit = table->first_page >> UNIT_PAGE_SHIFT;
+	table->unit_count = ((table->first_page + table->page_count - 1) >> UNIT_PAGE_SHIFT) -
+			    table->first_unit + 1;
+	table->compiled = mem_calloc(table->unit_count, 1);
+	return NULL;
+}
+
+void unwind_table_free(struct unwind_table *table)
+{
+	eh_index_destroy(table->index);
+	free(table->compiled);
+	free(table);
+}
+
+void unwind_table_describe(const struct unwind_table *table, struct unwind_mapping *m)
+{
+	uint64_t low = m->bias + (table->first_page << UNWIND_PAGE_SHIFT);
+	uint64_t high = low + (table->page_count << UNWIND_PAGE_SHIFT);
+
+	m->kind = UNWIND_MAP_NO_TABLE;
+	m->page_dir = 0;
+	if (!table->index || (m->bias & ((1u << UNWIND_PAGE_SHIFT) - 1)) || high <= low ||
+	    m->start >= high || m->end <= low)
+		return;
+	/* The step function trusts that every address of the mapping has a word in the directory.
+	 */
+	m->start = MAX(m->start, low);
+	m->end = MIN(m->end, high);
+	m->kind = UNWIND_MAP_TABLE;
+	m->page_dir = table->dir - (uint32_t)table->first_page;
+}
+
+void unwind_table_compile(struct unwind_table *table, uint64_t vaddr)
+{
+	uint64_t unit = vaddr >> UNWIND_UNIT_SHIFT;
+
+	if (table->index && unit - table->first_unit < table->unit_count &&
+	    !table->compiled[unit - table->first_unit])
+		unit_compile(table, unit);
+}
+
+void unwind_table_compile_all(struct unwind_table *table)
+{
+	for (uint64_t i = 0; i < table->unit_count; i++)
+		unwind_table_compile(table, (table->first_unit + i) << UNWIND_UNIT_SHIFT);
+}
+
+void unwind_table_stats(const struct unwind_table *table, struct unwind_table_stats *ret)
+{
+	uint64_t vaddr;
+
+	*ret = (struct unwind_table_stats){
+		.rows = table->rows,
+		.pool_bytes = table->pool_words * sizeof(uint32_t),
+		.rules = table->tables->rule_count,
+		.units = (uint32_t)table->unit_count,
+		.units_compiled = table->units_compiled,
+	};
+	if (table->index)
+		eh_index_frame(table->index, &vaddr, &ret->eh_frame_bytes);
+}

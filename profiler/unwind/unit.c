@@ -1,0 +1,190 @@
+/*
+ * Rows are made in the order of their addresses, so that a page is finished when the first row of a
+ * later one comes: the writer holds one page, merges equal neighbours and stores it into the pool.
+ * A unit's pages are its own. An FDE that reaches over the edge of a unit is run for both.
+ */
+#include "profiler/unwind/unit.h"
+
+#include "profiler/unwind/code.h"
+
+#define UNIT_BYTES (1ull << UNWIND_UNIT_SHIFT)
+#define PAGE_BYTES (1u << UNWIND_PAGE_SHIFT)
+#define PAGE_MASK  (PAGE_BYTES - 1)
+
+/* Up to this many bytes between two FDEs are padding, which has the rule in front of it. */
+#define PADDING_BYTES 15
+
+/* How far code sequences that are looked for may reach over the edge of a unit. */
+#define SEQUENCE_REACH 32
+
+struct writer {
+	struct unwind_table *table;
+	uint64_t low, high;
+	uint64_t page; /* address of the page that is being written */
+	uint32_t dir_word;
+	uint64_t last_bits;
+	uint16_t last_rule;
+	uint32_t count;
+	uint32_t rows[PAGE_BYTES]; /* offset | rule << 16 */
+};
+
+static void finish_page(struct writer *w)
+{
+	struct unwind_tables *t = w->table->tables;
+	uint32_t word = UNWIND_PAGE_ONE_RULE | w->rows[0] >> 16;
+
+	if (w->count > 1) {
+		uint32_t at = pool_alloc(t, w->count + 1);
+		if (at) {
+			*pool_at(t, at) = w->count;
+			memcpy(pool_at(t, at + 1), w->rows, w->count * sizeof(*w->rows));
+			w->table->pool_words += w->count + 1;
+			word = at;
+		} else {
+			word = UNWIND_PAGE_ONE_RULE | UNWIND_RULE_INVALID;
+		}
+	}
+	w->table->rows += w->count;
+	*pool_at(t, w->dir_word) = word;
+
+	/* The rule that reaches into the next page. */
+	w->page += PAGE_BYTES;
+	w->dir_word++;
+	w->rows[0] = (uint32_t)w->last_rule << 16;
+	w->count = 1;
+}
+
+static void emit(void *context, uint64_t vaddr, uint64_t rule)
+{
+	struct writer *w = context;
+	uint32_t offset;
+
+	if (vaddr >= w->high)
+		return;
+	while (vaddr >= w->page + PAGE_BYTES)
+		finish_page(w);
+	if (rule == w->last_bits)
+		return;
+	w->last_bits = rule;
+
+	uint16_t id = pool_rule_id(w->table->tables, rule);
+	if (id == w->last_rule)
+		return;
+	w->last_rule = id;
+	offset = vaddr > w->page ? (uint32_t)(vaddr - w->page) : 0;
+	/* A row that starts where (or, in damaged tables, before) the last one does replaces it. */
+	while (w->count && (w->rows[w->count - 1] & 0xffff) >= offset)
+		w->count--;
+	if (w->count && w->rows[w->count - 1] >> 16 == id)
+		return;
+	w->rows[w->count++] = offset | (uint32_t)id << 16;
+}
+
+/* The rows of code that no FDE covers. Padding keeps the rule in front of it. */
+static void emit_gap(struct writer *w, uint64_t start, uint64_t end)
+{
+	uint64_t entry = image_entry(w->table->img), left = 0;
+	const uint8_t *bytes;
+	struct code_match m;
+	size_t stub = 0;
+
+	if (end <= start || end - start <= PADDING_BYTES || end <= w->low)
+		return;
+	emit(w, start, UNWIND_RULE_INVALID);
+	start = MAX(start, w->low > SEQUENCE_REACH ? w->low - SEQUENCE_REACH : 0);
+	end = MIN(end, w->high + SEQUENCE_REACH);
+	bytes = image_at_vaddr(w->table->img, start, &left);
+	if (!bytes)
+		return;
+	left = MIN(left, end - start);
+	if (entry - start < left)
+		stub = code_entry_stub(bytes + (entry - start), left - (entry - start));
+	for (size_t from = 0; from < left; from = m.offset + m.size) {
+		bool found = code_find(bytes, left, from, &m);
+
+		if (stub && entry >= start + from && (!found || entry - start < m.offset)) {
+			m = (struct code_match){ entry - start, stub, UNWIND_RULE_STOP };
+			found = true;
+		}
+		if (!found)
+			break;
+		/* A handler returns to the first byte, and return addresses are looked up at the
+		 * byte before. */
+		emit(w, start + m.offset - (m.rule == UNWIND_RULE_SIGNAL), m.rule);
+		emit(w, start + m.offset + m.size, UNWIND_RULE_INVALID);
+	}
+}
+
+/* The CIE's own state; NULL where it is damaged. */
+static const struct cfa_state *initial_state(struct unwind_table *table, const struct eh_cie *cie)
+{
+	struct unit_cie *c = &table->cies[(cie->offset >> 2) % UNIT_CIES];
+
+	if (!c->used || c->cie.offset != cie->offset) {
+		c->cie = *cie;
+		c->used = true;
+		c->sound = cfa_run_cie(cie, &c->initial);
+	}
+	return c->sound ? &c->initial : NULL;
+}
+
+/* The rows of the FDE at an entry; returns the first address after it (`from` if it is unusable).
+ */
+static uint64_t emit_fde(struct writer *w, uint64_t offset, struct eh_cie *cie, uint64_t from)
+{
+	struct unwind_table *table = w->table;
+	struct eh_fde fde;
+
+	if (!eh_index_read(table->index, offset, cie, &fde) || fde.end <= from || fde.start < from)
+		return from;
+	emit_gap(w, from, fde.start);
+	if (fde.end <= w->low)
+		return fde.end;
+
+	const struct cfa_state *initial = initial_state(table, cie);
+	if (initial)
+		cfa_run(table->index, cie, initial, &fde, w->low, w->high, emit, w);
+	else
+		emit(w, fde.start, UNWIND_RULE_INVALID);
+	return fde.end;
+}
+
+void unit_compile(struct unwind_table *table, uint64_t unit)
+{
+	uint64_t first = MAX(unit << (UNWIND_UNIT_SHIFT - UNWIND_PAGE_SHIFT), table->first_page);
+	uint64_t last = MIN((unit + 1) << (UNWIND_UNIT_SHIFT - UNWIND_PAGE_SHIFT),
+			    table->first_page + table->page_count);
+	struct writer w;
+	struct eh_cie cie = { 0 };
+	size_t count = eh_index_count(table->index);
+
+	w.table = table;
+	w.low = first << UNWIND_PAGE_SHIFT;
+	w.high = last << UNWIND_PAGE_SHIFT;
+	w.page = w.low;
+	w.dir_word = table->dir + (uint32_t)(first - table->first_page);
+	w.last_bits = UNWIND_RULE_INVALID;
+	w.last_rule = UNWIND_RULE_INVALID;
+	w.rows[0] = UNWIND_RULE_INVALID << 16;
+	w.count = 1;
+
+	/* From the entry in front of the unit, which may reach into it, to the one behind it, whose
+	 * start says whether what lies between is padding. */
+	size_t i = eh_index_below(table->index, w.low);
+	uint64_t from = 0;
+	for (i = i ? i - 1 : 0; i < count; i++) {
+		struct eh_entry e = eh_index_entry(table->index, i);
+
+		if (e.start >= w.high) {
+			emit_gap(&w, from, e.start);
+			break;
+		}
+		from = emit_fde(&w, e.fde, &cie, from);
+	}
+	if (i == count)
+		emit_gap(&w, from, UINT64_MAX);
+	while (w.page < w.high)
+		finish_page(&w);
+	table->compiled[unit - table->first_unit] = 1;
+	table->units_compiled++;
+}

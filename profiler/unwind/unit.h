@@ -1,0 +1,35 @@
+/* Compiling one unit of text of a file: its FDEs, in order, to rows. Private to the room. */
+#ifndef CPROF_UNWIND_UNIT_H
+#define CPROF_UNWIND_UNIT_H
+
+#include "profiler/unwind/cfa.h"
+#include "profiler/unwind/pool.h"
+
+#define UNIT_CIES 8
+
+/* A CIE of the file and the state that its program leads to. Files have one to four that matter. */
+struct unit_cie {
+	struct eh_cie cie;
+	struct cfa_state initial;
+	bool used, sound;
+};
+
+struct unwind_table {
+	struct unwind_tables *tables;
+	const struct image *img;
+	struct eh_index *index; /* NULL: no unwind tables */
+	uint32_t dir;		/* word offset of the page directory */
+	uint64_t first_page, page_count;
+	uint64_t first_unit, unit_count;
+	uint8_t *compiled; /* a flag a unit */
+	struct unit_cie cies[UNIT_CIES];
+	uint64_t rows, pool_words;
+	uint32_t units_compiled;
+};
+
+void unwind_table_free(struct unwind_table *table);
+
+/* Writes the rows of a unit and then its words in the page directory, none of which stays 0. */
+void unit_compile(struct unwind_table *table, uint64_t unit);
+
+#endif
