@@ -36,6 +36,13 @@ void sink_set_owner(uid_t uid, gid_t gid)
 	owner_gid = gid;
 }
 
+struct error *sink_give_to_owner(int fd, const char *path)
+{
+	if (owner_uid != (uid_t)-1 && fchown(fd, owner_uid, owner_gid) < 0 && errno != EPERM)
+		return error_errno(errno, "cannot give %s to its user", path);
+	return NULL;
+}
+
 static void flush_pending(struct sink *s)
 {
 	if (!s->error && s->pending.len)
@@ -141,9 +148,8 @@ static struct error *create_temporary(const char *path, char **ret_name, int *re
 		char *name = mem_printf("%s.tmp-%d-%u", path, (int)getpid(), try);
 		int fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
 		if (fd >= 0) {
-			if (owner_uid != (uid_t)-1 && fchown(fd, owner_uid, owner_gid) < 0 &&
-			    errno != EPERM) {
-				struct error *err = error_errno(errno, "cannot give %s to its user", name);
+			struct error *err = sink_give_to_owner(fd, name);
+			if (err) {
 				close(fd);
 				unlink(name);
 				free(name);

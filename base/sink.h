@@ -49,4 +49,7 @@ void sink_abort(struct sink *s);
  * particular. */
 void sink_set_owner(uid_t uid, gid_t gid);
 
+/* Gives a file that was just created to that user. For files that are not written through a sink. */
+struct error *sink_give_to_owner(int fd, const char *path) MUST_USE;
+
 #endif
