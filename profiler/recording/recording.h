@@ -1,11 +1,11 @@
 /*
- * The recording: what was sampled, with everything needed to name it later, in one append-only file.
- * docs/recording-format.md is its specification. The writer is fed in time order by the capture and
- * dedupes nothing but what the caller interns through it; the reader gives the whole recording as
- * arrays.
+ * The recording: what was sampled, with everything needed to name it later, in one append-only
+ * file. docs/recording-format.md is its specification. The writer is fed in time order by the
+ * capture and dedupes nothing but what the caller interns through it; the reader gives the whole
+ * recording as arrays.
  *
- * Ids (strings, files, processes, threads, mappings, locations, stacks) count from 1 in the order of
- * addition; 0 is none.
+ * Ids (strings, files, processes, threads, mappings, locations, stacks) count from 1 in the order
+ * of addition; 0 is none. A record may only name what was added before it.
  */
 #ifndef CPROF_RECORDING_H
 #define CPROF_RECORDING_H
@@ -23,9 +23,11 @@ enum recording_file_kind {
 	RECORDING_FILE_ELF,    /* addresses are ELF virtual addresses */
 	RECORDING_FILE_VDSO,   /* likewise */
 	RECORDING_FILE_KERNEL, /* absolute kernel addresses */
-	RECORDING_FILE_JIT,    /* absolute addresses in one process's run-time code; `process` says whose */
+	RECORDING_FILE_JIT,    /* absolute addresses in one process's run-time code; `process` says
+				  whose */
 	RECORDING_FILE_OTHER,  /* mapped, but not ELF; or nothing mapped: absolute addresses */
-	RECORDING_FILE_SENTINEL, /* no code: its path is the frame's name, "[kernel, not visible]" */
+	RECORDING_FILE_SENTINEL, /* no code: its path is the frame's name, "[kernel, not visible]"
+				  */
 };
 
 struct recording_file {
@@ -41,7 +43,8 @@ struct recording_process {
 	uint32_t parent; /* process id (of this list); 0: unknown */
 	uint32_t uid;
 	uint64_t start_ns; /* CLOCK_MONOTONIC; when it was first seen */
-	uint32_t root;	   /* string: its root folder where that is not ours ("/proc/PID/root"); 0 else */
+	uint32_t root; /* string: its root folder where that is not ours ("/proc/PID/root"); 0 else
+			*/
 };
 
 struct recording_thread {
@@ -80,17 +83,17 @@ struct recording_sample {
 	uint64_t time_ns;
 	uint64_t weight; /* in the event's unit (nanoseconds for clocks): its period */
 	uint32_t thread;
-	uint32_t comm;	 /* string: the process's name at this time */
-	uint32_t stack;	 /* kernel frames innermost, then user frames, one path */
+	uint32_t comm;	/* string: the process's name at this time */
+	uint32_t stack; /* kernel frames innermost, then user frames, one path */
 	uint16_t cpu;
-	uint16_t event;	 /* index of recording_event */
+	uint16_t event; /* index of recording_event */
 	enum unwind_status status;
 };
 
 struct recording_event {
-	uint32_t name;	   /* string: as typed, "cpu-clock" */
+	uint32_t name;	     /* string: as typed, "cpu-clock" */
 	uint32_t type, unit; /* strings: "cpu", "nanoseconds" */
-	uint64_t period;   /* 0: varies */
+	uint64_t period;     /* 0: varies */
 	uint64_t frequency_hz;
 };
 
@@ -120,32 +123,56 @@ struct recording_symbol_frame {
 	bool inlined, is_folded;
 };
 
+/* The kinds of chunks that a file is made of; the numbers stand in the file. */
+enum recording_chunk {
+	RECORDING_CHUNK_END,	   /* the mark of a recording that was closed */
+	RECORDING_CHUNK_HEAD,	   /* command, host, clocks */
+	RECORDING_CHUNK_STRINGS,   /* every name: paths, comms, symbols */
+	RECORDING_CHUNK_TABLES,	   /* events, files, processes, threads, comms, mappings */
+	RECORDING_CHUNK_LOCATIONS, /* addresses hit */
+	RECORDING_CHUNK_STACKS,
+	RECORDING_CHUNK_SAMPLES,
+	RECORDING_CHUNK_NOTES,	 /* facts and diagnostics */
+	RECORDING_CHUNK_SYMBOLS, /* names of locations */
+	RECORDING_CHUNK_KINDS,
+};
+
 /* What is known at the start. */
 struct recording_info {
-	const char *const *command; /* the words of the command, ended by NULL; NULL when attached */
-	const char *backend;	    /* "perf" */
-	uint64_t start_ns;	    /* CLOCK_MONOTONIC */
-	uint64_t start_wall_ns;	    /* UTC since 1970 at that moment */
+	const char *const
+		*command;	/* the words of the command, ended by NULL; NULL when attached */
+	const char *backend;	/* "perf" */
+	uint64_t start_ns;	/* CLOCK_MONOTONIC */
+	uint64_t start_wall_ns; /* UTC since 1970 at that moment */
 };
 
 /* --- writing --- */
 
 struct recording_writer;
+struct recording;
 
-/* Creates the file (0600, under its final name, created without following links; an existing one is
- * replaced). The caller renamed the previous recording before. Writes the head at once. */
+/* Creates the file (0600, owned by the user of sink_set_owner(), under its final name, created
+ * without following links; an existing file or link is replaced, anything else refused). The caller
+ * renamed the previous recording before. Writes the head at once. */
 struct error *recording_create(const char *path, const struct recording_info *info,
 			       struct recording_writer **ret) MUST_USE;
 
-uint32_t recording_add_string(struct recording_writer *w, const char *s, size_t n); /* interned */
+/* Interned; what is longer than 64 KiB is cut. */
+uint32_t recording_add_string(struct recording_writer *w, const char *s, size_t n);
+
+/* Gives the event's index, which counts from 0. */
 uint32_t recording_add_event(struct recording_writer *w, const struct recording_event *e);
+
 uint32_t recording_add_file(struct recording_writer *w, const struct recording_file *f);
 uint32_t recording_add_process(struct recording_writer *w, const struct recording_process *p);
 uint32_t recording_add_thread(struct recording_writer *w, const struct recording_thread *t);
 void recording_add_comm(struct recording_writer *w, const struct recording_comm *c);
 uint32_t recording_add_mapping(struct recording_writer *w, const struct recording_mapping *m);
-uint32_t recording_add_location(struct recording_writer *w, const struct recording_location *l); /* interned */
-uint32_t recording_add_stack(struct recording_writer *w, uint32_t parent, uint32_t location); /* interned */
+
+/* Both are interned. */
+uint32_t recording_add_location(struct recording_writer *w, const struct recording_location *l);
+uint32_t recording_add_stack(struct recording_writer *w, uint32_t parent, uint32_t location);
+
 void recording_add_sample(struct recording_writer *w, const struct recording_sample *s);
 void recording_add_diagnostic(struct recording_writer *w, uint64_t time_ns, const char *fmt, ...)
 	PRINTF_LIKE(3, 4);
@@ -153,17 +180,21 @@ void recording_add_diagnostic(struct recording_writer *w, uint64_t time_ns, cons
 /* Sets a fact; the last value of a key holds. */
 void recording_set_fact(struct recording_writer *w, const char *key, uint64_t value);
 
-/* Names of a location. */
+/* Names of a location; the strings are the writer's. */
 void recording_add_symbol(struct recording_writer *w, uint32_t location, uint64_t start,
 			  const struct recording_symbol_frame *frames, uint32_t count);
 
 /* Writes out what was added since the last time as finished chunks; called about once a second, so
- * that a killed cprof leaves all but the last second. The error is kept: writing stops there, and the
- * file stays readable up to that point. */
+ * that a killed cprof leaves all but the last second. The error is kept: writing stops there, and
+ * the file stays readable up to that point. */
 struct error *recording_flush(struct recording_writer *w) MUST_USE;
 
 /* Flushes, writes the end mark, closes. Frees the writer also on an error. */
 struct error *recording_close(struct recording_writer *w) MUST_USE;
+
+/* What was added so far, as a reader would see it, borrowed until the next call of the writer. All
+ * tables are whole, but of the samples, facts and diagnostics only those since the last flush. */
+const struct recording *recording_written(const struct recording_writer *w);
 
 /* --- reading --- */
 
@@ -171,6 +202,7 @@ struct recording {
 	struct intern strings; /* ids as in the file */
 	VEC(uint32_t) command; /* strings */
 	uint32_t backend;
+	uint32_t host; /* string: "NODE, Linux RELEASE, MACHINE" */
 	uint64_t start_ns, start_wall_ns;
 	/* index 0 of each is unused, as ids count from 1 (events count from 0) */
 	VEC(struct recording_event) events;
@@ -186,14 +218,18 @@ struct recording {
 	VEC(struct recording_diagnostic) diagnostics;
 	VEC(struct recording_symbol) symbols;
 	VEC(struct recording_symbol_frame) symbol_frames;
-	bool was_cut;	     /* no end mark: cprof was killed, or the disk was full */
-	uint64_t cut_bytes;  /* unreadable bytes at the end */
-	uint64_t chunk_bytes[8]; /* file bytes by kind of chunk: enum recording_chunk in format.h */
+	bool was_cut;	    /* no end mark: cprof was killed, or the disk was full */
+	uint64_t cut_bytes; /* unreadable bytes at the end */
+	uint64_t chunk_bytes[RECORDING_CHUNK_KINDS]; /* of the file, its head with the end mark */
 };
+
+/* An empty recording: what index 0 of the tables is. */
+void recording_init(struct recording *r);
 
 bool recording_detect(const void *bytes, size_t size);
 
-/* Reads a whole recording, cut ones as far as they go. Hostile input gives an error, never a crash. */
+/* Reads a whole recording, cut ones as far as they go. Hostile input gives an error, never a crash;
+ * *ret is then empty. */
 struct error *recording_read(const void *bytes, size_t size, struct recording *ret) MUST_USE;
 void recording_deinit(struct recording *r);
 
