@@ -62,8 +62,8 @@ struct capture_options {
 };
 
 /*
- * Starts a session. The caller blocks the signals it wants to read from a signalfd before (the command
- * gets its own mask back). An error says what to do; the command has not run then, and
+ * Starts a session. The caller blocks the signals it wants to read from a signalfd before (the
+ * command starts with none blocked). An error says what to do; the command has not run then, and
  * *ret_exit_status is what to exit with: 127 no such command, 126 not executable, else 1.
  */
 struct error *capture_start(const struct capture_options *options, struct capture **ret,
@@ -105,7 +105,7 @@ pid_t capture_command_pid(const struct capture *c);
 /* Whether the command's process has ended, and how: wait()'s status. With `block` waits for it. */
 bool capture_command_status(struct capture *c, bool block, int *ret_status);
 
-/* Frees a session (stopped or not; an open writer is left without an end mark). Takes NULL. */
+/* Frees a session, stopped or not; closes a writer that was not taken. Takes NULL. */
 void capture_destroy(struct capture *c);
 
 #endif

@@ -1,0 +1,367 @@
+#include "profiler/capture/capture.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "profiler/capture/session.h"
+
+#define FREQUENCY_DEFAULT 997
+
+/* While nothing tells that descendants, or threads attached to, have ended: look this often. */
+#define LOOK_MS 50
+
+static struct error *create_recording(struct capture *c, const struct capture_options *o)
+{
+	struct timespec wall;
+
+	clock_gettime(CLOCK_REALTIME, &wall);
+	c->created_ns = session_now();
+
+	struct recording_info info = {
+		.command =
+			o->target == CAPTURE_COMMAND ? (const char *const *)o->command.argv : NULL,
+		.backend = "perf",
+		.start_ns = c->created_ns,
+		.start_wall_ns = (uint64_t)wall.tv_sec * 1000000000ull + (uint64_t)wall.tv_nsec,
+	};
+
+	return recording_create(o->path, &info, &c->writer);
+}
+
+static uint32_t string_of(struct capture *c, const char *s)
+{
+	return recording_add_string(c->writer, s, strlen(s));
+}
+
+/* Rate and period of the event. */
+static void choose_period(struct capture *c, const struct capture_options *o,
+			  const struct pev_kind *kind, uint64_t *ret_asked)
+{
+	uint64_t most = pev_max_sample_rate();
+
+	c->frequency_hz = o->frequency_hz ? o->frequency_hz : FREQUENCY_DEFAULT;
+	*ret_asked = c->frequency_hz;
+	if (most && c->frequency_hz > most)
+		c->frequency_hz = most;
+	c->period = 1000000000ull / c->frequency_hz;
+	if (!kind->is_clock) {
+		c->period = o->period ? o->period : kind->period;
+		c->frequency_hz = 0;
+		*ret_asked = 0;
+	}
+}
+
+static void describe_event(struct capture *c, const struct pev_kind *kind, uint64_t asked_hz)
+{
+	c->event = (uint16_t)recording_add_event(c->writer,
+						 &(struct recording_event){
+							 .name = string_of(c, kind->name),
+							 .type = string_of(c, kind->value_type),
+							 .unit = string_of(c, kind->unit),
+							 .period = c->period,
+							 .frequency_hz = c->frequency_hz,
+						 });
+	if (c->frequency_hz != asked_hz)
+		recording_add_diagnostic(
+			c->writer, c->created_ns,
+			"%llu samples a second were asked for, the kernel allows %llu "
+			"(sysctl kernel.perf_event_max_sample_rate)",
+			(unsigned long long)asked_hz, (unsigned long long)c->frequency_hz);
+}
+
+static struct error *start_drain(struct capture *c)
+{
+	int errnum;
+
+	c->start_ns = session_now();
+	errnum = pthread_create(&c->drain, NULL, drain_thread, c);
+	if (errnum)
+		return error_errno(errnum, "cannot start a thread");
+	c->drain_runs = true;
+	return NULL;
+}
+
+/* What is mapped and who is who, of everything that there is; after the events, so that whatever
+ * changes meanwhile is told by them. */
+static void scan_targets(struct capture *c, const struct proc_ids *pids)
+{
+	for (size_t i = 0; i < pids->count; i++) {
+		struct proc_ids tids = { 0 };
+
+		proc_threads(pids->items[i], &tids);
+		for (size_t t = 0; t < tids.count; t++)
+			proc_model_thread(&c->model, pids->items[i], tids.items[t], session_now());
+		vec_deinit(&tids);
+	}
+}
+
+static struct error *attach(struct capture *c)
+{
+	struct proc_ids pids = { 0 };
+	struct error *err = NULL;
+
+	for (size_t i = 0; i < c->targets.count && c->target != CAPTURE_THREADS; i++)
+		proc_ids_add(&pids, c->targets.items[i]);
+	if (c->target == CAPTURE_THREADS) {
+		err = events_attach_threads(&c->events, c->targets.items, c->targets.count);
+		for (size_t i = 0; i < c->targets.count && !err; i++) {
+			uint32_t tid = c->targets.items[i];
+
+			proc_model_thread(&c->model, proc_of_thread(tid), tid, session_now());
+		}
+	} else {
+		err = events_attach_processes(&c->events, &pids);
+		if (!err)
+			scan_targets(c, &pids);
+	}
+	vec_deinit(&pids);
+	c->live_threads = c->model.live_threads;
+	c->live_targets = c->targets.count;
+	if (!err)
+		err = start_drain(c);
+	return err;
+}
+
+/* The command, held before its exec, gets its events, and runs. */
+static struct error *start_command(struct capture *c, const struct capture_options *o,
+				   int *ret_exit_status)
+{
+	uint32_t pid = (uint32_t)c->launch.pid;
+	bool gone = false;
+
+	proc_ids_add(&c->targets, pid);
+	if (!c->delay_ns) {
+		TRY(events_open_thread(&c->events, pid, true, &gone));
+		proc_model_thread(&c->model, pid, pid, session_now());
+		c->live_threads = c->live_targets = 1;
+		TRY(start_drain(c));
+	}
+	return launch_go(&c->launch, &o->command, ret_exit_status);
+}
+
+static struct error *start_all(struct capture *c, const struct capture_options *o,
+			       int *ret_exit_status)
+{
+	const struct pev_kind *kind;
+	uint64_t asked_hz;
+
+	TRY(pev_find_kind(o->event ? o->event : "cpu-clock", &kind));
+	choose_period(c, o, kind, &asked_hz);
+	TRY(events_init(&c->events, kind, c->period, c->frequency_hz, o->stack_bytes, o->ring_bytes,
+			o->user_only));
+	c->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (c->wake < 0)
+		return error_errno(errno, "cannot make an eventfd");
+	if (o->target == CAPTURE_COMMAND)
+		TRY(launch_fork(&o->command, &c->launch, ret_exit_status));
+	TRY(create_recording(c, o));
+	c->tables = unwind_tables_create();
+	proc_model_init(&c->model, c->tables, c->writer);
+	describe_event(c, kind, asked_hz);
+	for (size_t i = 0; i < o->id_count; i++)
+		proc_ids_add(&c->targets, o->ids[i]);
+	if (o->target == CAPTURE_COMMAND)
+		return start_command(c, o, ret_exit_status);
+	return c->delay_ns ? NULL : attach(c);
+}
+
+struct error *capture_start(const struct capture_options *o, struct capture **ret,
+			    int *ret_exit_status)
+{
+	struct capture *c = mem_calloc(1, sizeof(*c));
+	struct error *err;
+
+	c->target = o->target;
+	c->delay_ns = o->delay_ns;
+	c->duration_ns = o->duration_ns;
+	c->wait_all = o->wait_all;
+	c->wake = -1;
+	c->launch = (struct launch){ .go = -1, .failed = -1, .pidfd = -1 };
+	*ret_exit_status = 1;
+	err = start_all(c, o, ret_exit_status);
+	if (err) {
+		if (c->writer)
+			unlink(o->path); /* nothing is in it */
+		capture_destroy(c);
+		return err;
+	}
+	*ret = c;
+	return NULL;
+}
+
+/* --- while it runs --- */
+
+/* The delay is over. */
+static void begin_late(struct capture *c)
+{
+	if (c->target == CAPTURE_COMMAND && launch_has_ended(&c->launch, false))
+		return;
+	c->error = attach(c);
+	if (c->error)
+		c->failed = true;
+}
+
+static bool is_over(struct capture *c)
+{
+	if (c->failed || c->stop_ns)
+		return true;
+	if (c->start_ns && c->duration_ns && session_now() - c->start_ns >= c->duration_ns)
+		return true;
+	if (c->target == CAPTURE_COMMAND && !c->wait_all)
+		return launch_has_ended(&c->launch, false);
+	if (!c->start_ns)
+		return c->target == CAPTURE_COMMAND && launch_has_ended(&c->launch, false);
+	return c->wait_all ? c->live_threads == 0 : c->live_targets == 0;
+}
+
+/* Milliseconds until a moment; at least one, so that a poll does not spin. */
+static int ms_until(uint64_t moment_ns)
+{
+	uint64_t now = session_now();
+
+	return moment_ns <= now ? 0 : (int)MIN((moment_ns - now) / 1000000 + 1, 3600000);
+}
+
+static int least_ms(int a, int b)
+{
+	return a < 0 ? b : b < 0 ? a : MIN(a, b);
+}
+
+enum capture_state capture_wait(struct capture *c, int fd, int timeout_ms)
+{
+	uint64_t end = timeout_ms < 0 ? 0 : session_now() + (uint64_t)timeout_ms * 1000000;
+
+	for (;;) {
+		struct pollfd fds[] = { { .fd = fd, .events = POLLIN },
+					{ .fd = c->launch.pidfd, .events = POLLIN } };
+		uint64_t start_at = c->created_ns + c->delay_ns;
+		int wait = end ? ms_until(end) : -1;
+
+		if (!c->start_ns && !c->failed && c->delay_ns && session_now() >= start_at)
+			begin_late(c);
+		if (is_over(c))
+			return CAPTURE_OVER;
+		if (!c->start_ns)
+			wait = least_ms(wait, ms_until(start_at));
+		else if (c->duration_ns)
+			wait = least_ms(wait, ms_until(c->start_ns + c->duration_ns));
+		if (c->launch.has_ended)
+			fds[1].fd = -1;
+		/* only a pidfd tells of an end by itself, and only of the command's */
+		if (c->target != CAPTURE_COMMAND || c->wait_all || fds[1].fd < 0 || c->failed)
+			wait = least_ms(wait, LOOK_MS);
+		else
+			wait = least_ms(wait, 1000); /* the drain thread may have failed */
+		if (poll(fds, ARRAY_SIZE(fds), wait) > 0) {
+			if (fds[1].revents)
+				launch_has_ended(&c->launch, false);
+			if (fds[0].revents)
+				return CAPTURE_READABLE;
+		}
+		if (end && session_now() >= end)
+			return is_over(c) ? CAPTURE_OVER : CAPTURE_RUNNING;
+	}
+}
+
+static uint64_t own_cpu_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
+}
+
+void capture_counters(const struct capture *c, struct capture_counters *ret)
+{
+	uint64_t until = c->stop_ns ? c->stop_ns : session_now();
+
+	*ret = (struct capture_counters){
+		.elapsed_ns = c->start_ns ? until - c->start_ns : 0,
+		.samples = c->samples,
+		.complete = c->complete,
+		.cut = c->cut,
+		.lost = c->lost,
+		.cprof_cpu_ns = own_cpu_ns(),
+	};
+}
+
+/* --- the end --- */
+
+void capture_stop(struct capture *c)
+{
+	uint64_t one = 1;
+
+	if (c->stop_ns)
+		return;
+	events_disable(&c->events);
+	c->stop_ns = session_now();
+	if (!c->drain_runs)
+		return;
+	c->stopping = true;
+	if (write(c->wake, &one, sizeof(one)) < 0)
+		c->stopping = true; /* the drain thread looks by itself every few milliseconds */
+	pthread_join(c->drain, NULL);
+	c->drain_runs = false;
+}
+
+struct error *capture_finish(struct capture *c)
+{
+	struct error *err;
+
+	capture_stop(c);
+	if (c->start_ns && !c->failed)
+		drain_round(c, UINT64_MAX);
+	launch_has_ended(&c->launch, false);
+	if (c->writer)
+		session_write_facts(c);
+	err = c->error;
+	c->error = NULL;
+	return err ? err : recording_flush(c->writer);
+}
+
+struct recording_writer *capture_take_writer(struct capture *c)
+{
+	struct recording_writer *writer = c->writer;
+
+	c->writer = NULL;
+	return writer;
+}
+
+pid_t capture_command_pid(const struct capture *c)
+{
+	return c->launch.pid;
+}
+
+bool capture_command_status(struct capture *c, bool block, int *ret_status)
+{
+	if (!c->launch.pid || !launch_has_ended(&c->launch, block))
+		return false;
+	*ret_status = c->launch.status;
+	return true;
+}
+
+void capture_destroy(struct capture *c)
+{
+	if (!c)
+		return;
+	capture_stop(c);
+	launch_deinit(&c->launch);
+	if (c->writer)
+		error_free(recording_close(c->writer));
+	unwind_tables_destroy(c->tables);
+	proc_model_deinit(&c->model);
+	ledger_deinit(&c->ledger);
+	events_deinit(&c->events);
+	vec_deinit(&c->targets);
+	fd_cleanup(&c->wake);
+	error_free(c->error);
+	free(c);
+}

@@ -1,0 +1,227 @@
+/*
+ * The drain: records of all rings in the order of their time, each applied to the model or unwound
+ * where it lies. A record with an older time may still be on its way on another CPU, so a round
+ * goes only up to a moment ago, unless a ring is filling up.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "profiler/capture/session.h"
+
+#define LAG_NS	      10000000ull
+#define POLL_MS	      20
+#define FLUSH_NS      1000000000ull
+#define RELEASE_EVERY (256u << 10) /* bytes that may be read before the kernel gets them back */
+#define LIVE_CHECK_NS 200000000ull
+
+uint64_t session_now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
+}
+
+static void handle_map(struct capture *c, const struct pev_record *r)
+{
+	struct proc_file_key key = {
+		.path = r->mmap.path,
+		.build_id = r->mmap.build_id,
+		.major = r->mmap.major,
+		.minor = r->mmap.minor,
+		.inode = r->mmap.inode,
+	};
+
+	if (r->pid == UINT32_MAX) /* the kernel's own */
+		return;
+	proc_model_map(&c->model, r->pid, r->mmap.start, r->mmap.start + r->mmap.size,
+		       r->mmap.offset, &key, r->time);
+}
+
+/* The event that a count is of is that of the ring's CPU, wherever the thread ended. */
+static void handle_count(struct capture *c, const struct pev_record *r, uint32_t ring_cpu)
+{
+	uint32_t thread = map_find(&c->model.by_tid, r->tid);
+
+	if (thread != MAP_NONE)
+		ledger_ended(&c->ledger, thread, ring_cpu, r->count);
+}
+
+static void handle(struct capture *c, const struct pev_record *r, uint32_t ring_cpu)
+{
+	switch (r->kind) {
+	case PEV_RECORD_SAMPLE:
+		session_sample(c, r);
+		break;
+	case PEV_RECORD_MMAP:
+		handle_map(c, r);
+		break;
+	case PEV_RECORD_COMM:
+		proc_model_comm(&c->model, r->pid, r->tid, r->comm.name, r->comm.is_exec, r->time);
+		break;
+	case PEV_RECORD_FORK:
+		proc_model_fork(&c->model, r->pid, r->task.ppid, r->tid, r->task.ptid, r->time);
+		break;
+	case PEV_RECORD_EXIT:
+		proc_model_exit(&c->model, r->pid, r->tid, r->time);
+		break;
+	case PEV_RECORD_LOST:
+		c->ledger.lost_records += r->lost;
+		c->lost += r->lost;
+		proc_model_rescan_all(&c->model, session_now());
+		break;
+	case PEV_RECORD_LOST_SAMPLES:
+		c->ledger.lost_samples += r->lost;
+		c->lost += r->lost;
+		break;
+	case PEV_RECORD_THROTTLE:
+	case PEV_RECORD_UNTHROTTLE:
+		ledger_throttle(&c->ledger, r->stream, r->kind == PEV_RECORD_THROTTLE, r->time);
+		break;
+	case PEV_RECORD_READ:
+		handle_count(c, r, ring_cpu);
+		break;
+	case PEV_RECORD_DAMAGED:
+		c->ledger.damaged++;
+		break;
+	case PEV_RECORD_OTHER:
+		break;
+	}
+	if (r->time > c->last_record_ns)
+		c->last_record_ns = r->time;
+}
+
+/* The time of a ring's oldest record; UINT64_MAX for an empty ring, 0 for a record without one. */
+static uint64_t head_time(struct capture *c, struct events_cpu *cpu)
+{
+	const struct perf_event_header *header;
+	uint64_t time;
+	size_t size;
+
+	header = pev_ring_peek(&cpu->ring, &size);
+	if (!header)
+		return UINT64_MAX;
+	time = pev_record_time(header, size, &c->events.format);
+	return time == UINT64_MAX ? 0 : time;
+}
+
+/* How many of the processes or threads that were asked for have not ended. */
+static uint64_t count_live_targets(struct capture *c)
+{
+	uint64_t live = 0;
+
+	for (size_t i = 0; i < c->targets.count; i++) {
+		uint32_t id = c->targets.items[i];
+		uint32_t index = map_find(
+			c->target == CAPTURE_THREADS ? &c->model.by_tid : &c->model.by_pid, id);
+
+		if (index == MAP_NONE)
+			continue;
+		if (c->target == CAPTURE_THREADS)
+			live += !proc_thread_at(&c->model, index)->has_ended;
+		else
+			live += proc_process_at(&c->model, index)->live_threads > 0;
+	}
+	return live;
+}
+
+void drain_round(struct capture *c, uint64_t until_ns)
+{
+	size_t n = c->events.cpus.count;
+	struct events_cpu *cpus = c->events.cpus.items;
+	uint64_t *times = mem_alloc(n * sizeof(*times));
+	uint64_t *released = mem_alloc(n * sizeof(*released));
+
+	for (size_t i = 0; i < n; i++) {
+		pev_ring_refresh(&cpus[i].ring);
+		if (pev_ring_used(&cpus[i].ring) > cpus[i].ring.size / 2 && until_ns != UINT64_MAX)
+			until_ns = session_now(); /* order matters less than what would be lost */
+		times[i] = head_time(c, &cpus[i]);
+		released[i] = cpus[i].ring.tail;
+	}
+	for (;;) {
+		size_t oldest = 0, size;
+		struct pev_record r;
+
+		for (size_t i = 1; i < n; i++)
+			if (times[i] < times[oldest])
+				oldest = i;
+		if (times[oldest] == UINT64_MAX || times[oldest] > until_ns)
+			break;
+
+		struct pev_ring *ring = &cpus[oldest].ring;
+		const struct perf_event_header *header = pev_ring_peek(ring, &size);
+
+		pev_record_parse(header, size, &c->events.format, &r);
+		handle(c, &r, (uint32_t)cpus[oldest].cpu);
+		pev_ring_pop(ring, size);
+		if (ring->tail - released[oldest] >= RELEASE_EVERY) {
+			pev_ring_release(ring);
+			released[oldest] = ring->tail;
+		}
+		times[oldest] = head_time(c, &cpus[oldest]);
+	}
+	for (size_t i = 0; i < n; i++)
+		pev_ring_release(&cpus[i].ring);
+	c->live_threads = c->model.live_threads;
+	c->live_targets = count_live_targets(c);
+	free(times);
+	free(released);
+}
+
+/* Threads that the model thinks alive, though their exit was lost, or was never told. */
+static void check_live(struct capture *c)
+{
+	for (size_t i = 0; i < c->model.threads.count && c->ledger.lost_records; i++) {
+		const struct proc_thread *t = &c->model.threads.items[i];
+		uint32_t pid = proc_process_at(&c->model, t->process)->pid;
+		char path[64];
+
+		if (t->has_ended)
+			continue;
+		snprintf(path, sizeof(path), "/proc/%u/task/%u", pid, t->tid);
+		if (access(path, F_OK) != 0)
+			proc_model_exit(&c->model, pid, t->tid, session_now());
+	}
+}
+
+void *drain_thread(void *session)
+{
+	struct capture *c = session;
+	size_t n = c->events.cpus.count;
+	struct pollfd *fds = mem_calloc(n + 1, sizeof(*fds));
+	uint64_t flushed = session_now(), checked = flushed;
+
+	prctl(PR_SET_NAME, "cprof-drain");
+	for (size_t i = 0; i < n; i++)
+		fds[i] = (struct pollfd){ .fd = c->events.cpus.items[i].owner, .events = POLLIN };
+	fds[n] = (struct pollfd){ .fd = c->wake, .events = POLLIN };
+	while (!c->stopping) {
+		uint64_t now;
+
+		if (poll(fds, n + 1, POLL_MS) < 0 && errno != EINTR)
+			break;
+		now = session_now();
+		drain_round(c, now - LAG_NS);
+		if (now - checked >= LIVE_CHECK_NS) {
+			check_live(c);
+			checked = now;
+		}
+		if (now - flushed >= FLUSH_NS) {
+			flushed = now;
+			c->error = recording_flush(c->writer);
+			if (c->error) {
+				c->failed = true;
+				break;
+			}
+		}
+	}
+	free(fds);
+	return NULL;
+}

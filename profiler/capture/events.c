@@ -1,0 +1,306 @@
+#include "profiler/capture/events.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "profiler/perf/explain.h"
+
+#define RING_MAX	(16u << 20)
+#define RING_MIN	(256u << 10)
+#define RINGS_TOTAL_MAX (256u << 20)
+#define RING_HOLDS_NS	15000000ull /* of samples, at least */
+#define STACK_MIN	16384u
+#define SAMPLE_REST	1024u /* registers, kernel frames and the rest of a sample */
+#define FDS_SPARE	64    /* descriptors for everything else */
+
+/* The CPUs that an event can be opened on: those online. */
+static struct error *open_owners(struct events *e)
+{
+	struct perf_event_attr attr = {
+		.type = PERF_TYPE_SOFTWARE,
+		.size = sizeof(attr),
+		.config = PERF_COUNT_SW_DUMMY,
+		.disabled = 1,
+		.exclude_kernel = 1,
+		.exclude_hv = 1,
+		.sample_id_all = 1,
+		.sample_type = e->sampling.attr.sample_type,
+		.sample_regs_user = e->sampling.attr.sample_regs_user,
+		.sample_stack_user = STACK_MIN,
+		.sample_period = 1,
+		.use_clockid = 1,
+		.clockid = CLOCK_MONOTONIC,
+		.watermark = 1,
+		.wakeup_watermark = e->ring_bytes / 4,
+	};
+
+	attr.sample_type &= ~(uint64_t)PERF_SAMPLE_CALLCHAIN;
+	for (int cpu = 0; cpu < sysconf(_SC_NPROCESSORS_CONF); cpu++) {
+		int fd = pev_open(&attr, 0, cpu, -1, 0);
+
+		if (fd < 0 && errno == ENODEV)
+			continue; /* offline */
+		if (fd < 0)
+			return error_errno(errno, "cannot open an event on CPU %d", cpu);
+		vec_push(&e->cpus, (struct events_cpu){ .cpu = cpu, .owner = fd });
+	}
+	return NULL;
+}
+
+static void close_owners(struct events *e)
+{
+	for (size_t i = 0; i < e->cpus.count; i++) {
+		pev_ring_close(&e->cpus.items[i].ring);
+		close(e->cpus.items[i].owner);
+	}
+	e->cpus.count = 0;
+}
+
+static struct error *try_rings(struct events *e, int *ret_errnum)
+{
+	*ret_errnum = 0;
+	TRY(open_owners(e));
+	for (size_t i = 0; i < e->cpus.count; i++) {
+		*ret_errnum = pev_ring_open(&e->cpus.items[i].ring, e->cpus.items[i].owner,
+					    e->ring_bytes);
+		if (*ret_errnum)
+			return pev_explain_ring(*ret_errnum, e->ring_bytes,
+						(unsigned int)e->cpus.count);
+	}
+	return NULL;
+}
+
+/* As much memory as there may be locked, up to what is of use. */
+static struct error *open_rings(struct events *e, uint32_t ring_bytes)
+{
+	uint64_t cpus = (uint64_t)MAX(sysconf(_SC_NPROCESSORS_ONLN), 1);
+
+	e->ring_bytes = ring_bytes ? ring_bytes : RING_MAX;
+	while (!ring_bytes && e->ring_bytes * cpus > RINGS_TOTAL_MAX &&
+	       e->ring_bytes > 4 * RING_MIN)
+		e->ring_bytes /= 2;
+	for (;;) {
+		int errnum;
+		struct error *err = try_rings(e, &errnum);
+
+		if (!err)
+			return NULL;
+		close_owners(e);
+		if ((errnum != EPERM && errnum != ENOMEM) || e->ring_bytes <= RING_MIN ||
+		    ring_bytes)
+			return err;
+		error_free(err);
+		e->ring_bytes /= 2;
+	}
+}
+
+/* The longest copies that the rings hold for long enough. */
+static uint32_t choose_stack(const struct events *e, uint64_t frequency_hz)
+{
+	uint64_t samples = frequency_hz * RING_HOLDS_NS / 1000000000ull + 1;
+	uint32_t bytes = PEV_STACK_MAX;
+
+	for (uint32_t next = 32768; bytes > STACK_MIN; next /= 2) {
+		if (samples * (bytes + SAMPLE_REST) <= e->ring_bytes)
+			break;
+		bytes = next;
+	}
+	return bytes;
+}
+
+struct error *events_init(struct events *e, const struct pev_kind *kind, uint64_t period,
+			  uint64_t frequency_hz, uint32_t stack_bytes, uint32_t ring_bytes,
+			  bool user_only)
+{
+	*e = (struct events){ 0 };
+	TRY(pev_sampling_probe(kind, period, PEV_STACK_MAX, user_only, &e->sampling));
+	TRY(open_rings(e, ring_bytes));
+	e->stack_bytes =
+		stack_bytes ? MIN(stack_bytes & ~7u, PEV_STACK_MAX) : choose_stack(e, frequency_hz);
+	e->was_halved = !stack_bytes && e->stack_bytes < PEV_STACK_MAX;
+	e->sampling.attr.sample_stack_user = e->stack_bytes;
+	e->sampling.attr.wakeup_watermark = e->ring_bytes / 4;
+	e->format = (struct pev_format){
+		.sample_type = e->sampling.attr.sample_type,
+		.read_format = e->sampling.attr.read_format,
+		.regs_mask = e->sampling.attr.sample_regs_user,
+	};
+	log_debug("capture", "ring %u stack %u cpus %zu kernel %d", e->ring_bytes, e->stack_bytes,
+		  e->cpus.count, e->sampling.sees_kernel);
+	return NULL;
+}
+
+void events_deinit(struct events *e)
+{
+	for (size_t i = 0; i < e->fds.count; i++)
+		close(e->fds.items[i].fd);
+	close_owners(e);
+	vec_deinit(&e->fds);
+	vec_deinit(&e->cpus);
+	vec_deinit(&e->tids);
+}
+
+/* Room for that many more descriptors: the soft limit may be raised to the hard one. */
+static struct error *need_descriptors(const struct events *e, size_t more)
+{
+	size_t need = e->fds.count + e->cpus.count + more + FDS_SPARE;
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || need <= limit.rlim_cur)
+		return NULL;
+	if (need <= limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max;
+		if (setrlimit(RLIMIT_NOFILE, &limit) == 0)
+			return NULL;
+	}
+	return error_hint(
+		error_new(ERR_UNSUPPORTED,
+			  "sampling these threads takes %zu file descriptors (one for each "
+			  "thread and CPU), and the limit is %llu",
+			  need, (unsigned long long)limit.rlim_max),
+		"raise it with `ulimit -n %zu`, or choose threads with -t", need);
+}
+
+static struct error *open_failed(const struct events *e, uint32_t tid, int errnum)
+{
+	return pev_explain_open(errnum, &(struct pev_request){ .attr = &e->sampling.attr,
+							       .event = e->sampling.kind->name,
+							       .tid = (pid_t)tid });
+}
+
+struct error *events_open_thread(struct events *e, uint32_t tid, bool on_exec, bool *ret_gone)
+{
+	struct perf_event_attr attr = e->sampling.attr;
+	size_t first = e->fds.count;
+
+	attr.disabled = 1;
+	attr.enable_on_exec = on_exec;
+	*ret_gone = false;
+	TRY(need_descriptors(e, e->cpus.count));
+	for (uint32_t i = 0; i < e->cpus.count; i++) {
+		int fd = pev_open(&attr, (pid_t)tid, e->cpus.items[i].cpu, -1, 0);
+
+		if (fd < 0 && errno == ESRCH) {
+			*ret_gone = true;
+			return NULL;
+		}
+		if (fd < 0)
+			return open_failed(e, tid, errno);
+		vec_push(&e->fds, (struct events_fd){ .fd = fd, .tid = tid, .cpu = i });
+		if (ioctl(fd, PERF_EVENT_IOC_SET_OUTPUT, e->cpus.items[i].owner) != 0)
+			return error_errno(errno, "cannot give an event its ring");
+	}
+	/* a fork in between is inherited whole, from events that are all there */
+	for (size_t i = first; i < e->fds.count && !on_exec; i++)
+		ioctl(e->fds.items[i].fd, PERF_EVENT_IOC_ENABLE, 0);
+	vec_push(&e->tids, tid);
+	return NULL;
+}
+
+/* --- attaching --- */
+
+/* Threads that were started by one that already had events inherited them: their forks are told in
+ * the rings, which nobody has drained yet. */
+static void take_forks(struct events *e, struct proc_ids *tids)
+{
+	for (size_t i = 0; i < e->cpus.count; i++) {
+		struct pev_ring ring = e->cpus.items[i].ring; /* a look, without taking */
+		const struct perf_event_header *header;
+		struct pev_record r;
+		size_t size;
+
+		pev_ring_refresh(&ring);
+		while ((header = pev_ring_peek(&ring, &size))) {
+			if (header->type == PERF_RECORD_FORK) {
+				pev_record_parse(header, size, &e->format, &r);
+				if (r.kind == PEV_RECORD_FORK)
+					vec_push(tids, r.tid);
+			}
+			pev_ring_pop(&ring, size);
+		}
+	}
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static bool has_id(const struct proc_ids *sorted, uint32_t id)
+{
+	return sorted->count &&
+	       bsearch(&id, sorted->items, sorted->count, sizeof(id), compare_ids) != NULL;
+}
+
+/* Opens the events of those threads that have none. *ret_opened counts them. */
+static struct error *attach_round(struct events *e, const struct proc_ids *threads,
+				  size_t *ret_opened)
+{
+	struct proc_ids known = { 0 };
+	struct error *err = need_descriptors(
+		e, (threads->count - MIN(threads->count, e->tids.count)) * e->cpus.count);
+
+	for (size_t i = 0; i < e->tids.count; i++)
+		vec_push(&known, e->tids.items[i]);
+	take_forks(e, &known);
+	if (known.count)
+		qsort(known.items, known.count, sizeof(known.items[0]), compare_ids);
+	*ret_opened = 0;
+	for (size_t i = 0; i < threads->count && !err; i++) {
+		bool gone;
+
+		if (has_id(&known, threads->items[i]))
+			continue;
+		err = events_open_thread(e, threads->items[i], false, &gone);
+		*ret_opened += !gone;
+	}
+	vec_deinit(&known);
+	return err;
+}
+
+struct error *events_attach_processes(struct events *e, struct proc_ids *pids)
+{
+	struct error *err = NULL;
+	size_t opened = 1;
+
+	while (opened && !err) {
+		struct proc_ids threads = { 0 };
+
+		proc_descendants(pids);
+		for (size_t i = 0; i < pids->count; i++)
+			proc_threads(pids->items[i], &threads);
+		err = attach_round(e, &threads, &opened);
+		vec_deinit(&threads);
+	}
+	if (!err && !e->fds.count)
+		err = error_new(ERR_NOT_FOUND, "the processes to attach to have ended");
+	return err;
+}
+
+struct error *events_attach_threads(struct events *e, const uint32_t *tids, size_t count)
+{
+	TRY(need_descriptors(e, count * e->cpus.count));
+	for (size_t i = 0; i < count; i++) {
+		bool gone;
+
+		TRY(events_open_thread(e, tids[i], false, &gone));
+		if (gone)
+			return error_new(ERR_NOT_FOUND, "there is no thread %u", tids[i]);
+	}
+	return NULL;
+}
+
+void events_disable(struct events *e)
+{
+	for (size_t i = 0; i < e->fds.count; i++)
+		ioctl(e->fds.items[i].fd, PERF_EVENT_IOC_DISABLE, 0);
+}

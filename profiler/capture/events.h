@@ -1,0 +1,60 @@
+/*
+ * The events of a session and the rings they write to. An event that is inherited can only be
+ * mapped if it belongs to one CPU, so each target thread has one event for each CPU, and all events
+ * of a CPU write to that CPU's ring. The ring belongs to a dummy event on cprof's own thread, which
+ * does not end with a target.
+ */
+#ifndef CPROF_CAPTURE_EVENTS_H
+#define CPROF_CAPTURE_EVENTS_H
+
+#include "base/error.h"
+#include "base/vec.h"
+#include "profiler/perf/event.h"
+#include "profiler/perf/record.h"
+#include "profiler/perf/ring.h"
+#include "profiler/process/find.h"
+
+struct events_cpu {
+	int cpu;
+	int owner; /* the dummy event that the ring is mapped from */
+	struct pev_ring ring;
+};
+
+struct events_fd {
+	int fd;
+	uint32_t tid;
+	uint32_t cpu; /* index in cpus */
+};
+
+struct events {
+	struct pev_sampling sampling;
+	struct pev_format format;
+	VEC(struct events_cpu) cpus;
+	VEC(struct events_fd) fds;
+	struct proc_ids tids; /* that have events of their own */
+	uint32_t ring_bytes, stack_bytes;
+	bool was_halved; /* the copies of stacks are shorter than the kernel could make them */
+};
+
+/* Decides the sizes and opens the rings. stack_bytes, ring_bytes: 0 for automatic. */
+struct error *events_init(struct events *e, const struct pev_kind *kind, uint64_t period,
+			  uint64_t frequency_hz, uint32_t stack_bytes, uint32_t ring_bytes,
+			  bool user_only) MUST_USE;
+void events_deinit(struct events *e);
+
+/* Opens the events of one thread. With on_exec they start at its next exec, else at once. A thread
+ * that is gone is no error: *ret_gone. */
+struct error *events_open_thread(struct events *e, uint32_t tid, bool on_exec,
+				 bool *ret_gone) MUST_USE;
+
+/* Attaches to all threads of the processes and of their descendants, until no new ones turn up. The
+ * descendants are added to pids. */
+struct error *events_attach_processes(struct events *e, struct proc_ids *pids) MUST_USE;
+
+/* Attaches to these threads only. */
+struct error *events_attach_threads(struct events *e, const uint32_t *tids, size_t count) MUST_USE;
+
+/* Stops all counting; the counts stay readable. */
+void events_disable(struct events *e);
+
+#endif

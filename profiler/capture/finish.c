@@ -1,0 +1,215 @@
+/*
+ * The end of a session: the ledger summed up, and everything that a user must know of, as facts and
+ * diagnostics of the recording.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "profiler/capture/session.h"
+
+static void fact(struct capture *c, const char *key, uint64_t value)
+{
+	recording_set_fact(c->writer, key, value);
+}
+
+/* What the events counted. */
+struct counts {
+	uint64_t value, running_ns, lost;
+};
+
+static void read_counts(struct capture *c, struct counts *ret)
+{
+	*ret = (struct counts){ 0 };
+	for (size_t i = 0; i < c->events.fds.count; i++) {
+		struct pev_count n;
+
+		if (!pev_read(c->events.fds.items[i].fd, &c->events.sampling, &n))
+			continue;
+		ret->value += n.value;
+		ret->running_ns += n.running_ns;
+		ret->lost += n.lost;
+	}
+}
+
+/* Kernel time that was not seen, of each process. */
+struct hidden {
+	struct capture *c;
+	VEC(int64_t) by_process;
+	int64_t total;
+};
+
+static void hide(struct hidden *h, uint32_t process, int64_t amount)
+{
+	while (h->by_process.count <= process)
+		vec_push(&h->by_process, 0);
+	h->by_process.items[process] += amount;
+	h->total += amount;
+}
+
+static void hide_thread(void *context, uint32_t thread, int64_t beyond)
+{
+	struct hidden *h = context;
+
+	hide(h, proc_thread_at(&h->c->model, thread)->process, beyond);
+}
+
+/* The threads that still run, and those that the events were opened on (their own counts are told
+ * by no record): what the events counted beyond the threads that ended, less their samples. */
+static void add_unended(struct capture *c, uint64_t counted, struct ledger_rest *rest,
+			struct hidden *h)
+{
+	int64_t count = (int64_t)counted, room;
+	uint64_t contexts = 0;
+
+	for (size_t i = 0; i < c->ledger.entries.count; i++) {
+		const struct ledger_entry *e = &c->ledger.entries.items[i];
+
+		if (e->has_ended)
+			count -= (int64_t)e->count;
+		else
+			count -= (int64_t)e->weight;
+		contexts += !e->has_ended;
+	}
+	/* each has up to one period to go; half of one, where more cannot be told from kernel time
+	 */
+	room = (int64_t)(contexts * c->period) / (c->events.sampling.sees_kernel ? 1 : 2);
+	int64_t own = count > room ? room : count < -room ? -room : count;
+
+	rest->unsampled += own;
+	rest->beyond += count - own;
+	if (count > own && c->events.tids.count)
+		hide(h,
+		     proc_thread_at(&c->model,
+				    proc_model_thread(&c->model,
+						      proc_of_thread(c->events.tids.items[0]),
+						      c->events.tids.items[0], c->stop_ns))
+			     ->process,
+		     count - own);
+}
+
+/* Each process's hidden time as one sample with a frame that says so. */
+static void write_hidden(struct capture *c, const struct hidden *h)
+{
+	static const char name[] = "[kernel, not visible]";
+	uint32_t stack = 0;
+
+	for (uint32_t i = 0; i < h->by_process.count; i++) {
+		int64_t amount = h->by_process.items[i];
+		uint32_t leader = proc_process_at(&c->model, i)->leader;
+
+		if (amount <= 0 || leader == UINT32_MAX)
+			continue;
+		if (!stack) {
+			struct recording_location l = { 0 };
+
+			l.file = recording_add_file(
+				c->writer,
+				&(struct recording_file){
+					.kind = RECORDING_FILE_SENTINEL,
+					.path = recording_add_string(c->writer, name, strlen(name)),
+				});
+			stack = recording_add_stack(c->writer, 0,
+						    recording_add_location(c->writer, &l));
+		}
+		recording_add_sample(c->writer,
+				     &(struct recording_sample){
+					     .time_ns = MAX(c->last_record_ns, c->start_ns),
+					     .weight = (uint64_t)amount,
+					     .thread = proc_model_thread_id(&c->model, leader),
+					     .comm = proc_model_comm_of(&c->model, i),
+					     .stack = stack,
+					     .event = c->event,
+					     .status = UNWIND_KTHREAD,
+				     });
+	}
+}
+
+static void write_ledger(struct capture *c)
+{
+	struct hidden h = { .c = c };
+	struct ledger_rest rest;
+	struct counts n;
+	uint64_t period = c->period;
+
+	read_counts(c, &n);
+	uint64_t lost = MAX(n.lost, c->ledger.lost_records) + c->ledger.lost_samples;
+	uint64_t throttled = c->ledger.throttled_ns;
+
+	ledger_sum(&c->ledger, period, &rest, hide_thread, &h);
+	add_unended(c, n.value, &rest, &h);
+
+	/* what is beyond whole periods is one of these, whatever is left has no explanation */
+	int64_t beyond = rest.beyond - (int64_t)(lost * period) -
+			 (c->events.sampling.kind->is_clock ? (int64_t)throttled : 0);
+	int64_t hidden = c->events.sampling.sees_kernel ? 0 : MAX(beyond, 0);
+
+	if (hidden && h.total > 0)
+		for (size_t i = 0; i < h.by_process.count; i++) /* each its share */
+			h.by_process.items[i] = (int64_t)((double)h.by_process.items[i] *
+							  (double)hidden / (double)h.total);
+	if (hidden)
+		write_hidden(c, &h);
+	vec_deinit(&h.by_process);
+
+	fact(c, "expected_samples", n.value / period);
+	fact(c, "emitted_samples", c->ledger.emitted);
+	fact(c, "lost_samples", lost);
+	fact(c, "throttled_samples", throttled / period);
+	fact(c, "unsampled_ns", (uint64_t)MAX(rest.unsampled, 0));
+	fact(c, "unsampled_tasks", rest.unsampled_tasks);
+	fact(c, "kernel_not_visible_ns", (uint64_t)hidden);
+	fact(c, "unexplained_samples", (uint64_t)MAX(beyond - hidden, 0) / period);
+	fact(c, "target_cpu_ns", n.running_ns);
+	fact(c, "damaged_records", c->ledger.damaged);
+}
+
+static void write_diagnostics(struct capture *c)
+{
+	uint64_t now = c->stop_ns;
+
+	if (c->walk.by_status[UNWIND_COPY_SHORT] && c->events.was_halved)
+		recording_add_diagnostic(
+			c->writer, now,
+			"%" PRIu64 " stacks are cut: there was too little lockable "
+			"memory for copies of more than %u bytes (raise `ulimit -l`)",
+			c->walk.by_status[UNWIND_COPY_SHORT], c->events.stack_bytes);
+	for (uint32_t i = 0; i < c->model.processes.count; i++) {
+		const struct proc_process *p = proc_process_at(&c->model, i);
+		char path[64];
+
+		if (p->live_threads || map_find(&c->model.by_pid, p->pid) != i)
+			continue;
+		snprintf(path, sizeof(path), "/proc/%u/exe", p->pid);
+		if (access(path, F_OK) == 0)
+			recording_add_diagnostic(
+				c->writer, now,
+				"process %u started a program with other privileges "
+				"(setuid): the kernel ended its sampling there",
+				p->pid);
+	}
+}
+
+void session_write_facts(struct capture *c)
+{
+	struct rusage usage;
+
+	write_ledger(c);
+	write_diagnostics(c);
+	getrusage(RUSAGE_SELF, &usage);
+	fact(c, "elapsed_ns", c->stop_ns - MIN(c->start_ns, c->stop_ns));
+	fact(c, "cprof_cpu_ns",
+	     (uint64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000000ull +
+		     (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1000);
+	fact(c, "target_user_ns", c->launch.user_ns);
+	fact(c, "target_system_ns", c->launch.system_ns);
+	fact(c, "frequency_hz", c->frequency_hz);
+	fact(c, "stack_bytes", c->events.stack_bytes);
+	fact(c, "ring_bytes", c->events.ring_bytes);
+	fact(c, "sees_kernel", c->events.sampling.sees_kernel);
+	fact(c, "late_records", c->model.stats.late);
+	fact(c, "map_rescans", c->model.stats.rescans);
+}

@@ -1,0 +1,231 @@
+/*
+ * A sample: registers and a copy of the stack become a path of locations, root first, and a line of
+ * the recording. A walk that met a file nobody had opened yet, or an address that nothing was known
+ * of, is done again once that is mended.
+ */
+#include <asm/perf_regs.h>
+#include <string.h>
+
+#include "profiler/capture/session.h"
+
+/* A walk ends for the lack of a file at most this often; each time one more is opened. */
+#define RETRIES_MAX 256
+
+static uint64_t word_of(const uint8_t *words, uint64_t i)
+{
+	uint64_t v;
+
+	memcpy(&v, words + 8 * i, sizeof(v));
+	return v;
+}
+
+#if defined(__x86_64__)
+/* The kernel gives the registers in the order of PERF_REG_X86_*, those of the mask only: AX BX CX
+ * DX SI DI BP SP IP, then R8..R15. DWARF has another order. */
+static void take_regs(const uint8_t *words, struct unwind_regs *regs)
+{
+	static const uint8_t dwarf[] = { 0, 3, 2, 1, 4, 5, 6, 7 };
+
+	for (uint32_t i = 0; i < ARRAY_SIZE(dwarf); i++)
+		regs->gpr[dwarf[i]] = word_of(words, i);
+	regs->ip = word_of(words, PERF_REG_X86_IP);
+	for (uint32_t i = 0; i < 8; i++)
+		regs->gpr[8 + i] = word_of(words, PERF_REG_X86_IP + 1 + i);
+}
+#elif defined(__aarch64__)
+static void take_regs(const uint8_t *words, struct unwind_regs *regs)
+{
+	for (uint32_t i = 0; i < UNWIND_GPRS; i++)
+		regs->gpr[i] = word_of(words, i);
+	regs->ip = word_of(words, PERF_REG_ARM64_PC);
+}
+#endif
+
+static bool wants_a_look(enum unwind_status status)
+{
+	return status == UNWIND_NOMAP_NOVMA || status == UNWIND_NOMAP_STALE ||
+	       status == UNWIND_RA_NONEXEC || status == UNWIND_INVALID_ROW ||
+	       status == UNWIND_ANON_NO_FP;
+}
+
+/* Opens the files that a walk ended at. True if there was any. */
+static bool open_missing(struct capture *c, uint32_t process)
+{
+	struct proc_process *p = proc_process_at(&c->model, process);
+	bool any = false;
+
+	if (!p->space)
+		return false;
+	for (uint32_t i = 0; i < p->space->count; i++) {
+		if (p->space->unwind[i].kind != UNWIND_MAP_UNKNOWN)
+			continue;
+		proc_space_resolve(p->space, &c->model.files, i, p->pid);
+		any = true;
+	}
+	return any;
+}
+
+/* Opens the file of the frame that a walk ended at. */
+static bool open_next(struct capture *c, uint32_t process, const struct unwind_result *result)
+{
+	struct proc_process *p = proc_process_at(&c->model, process);
+	const struct unwind_frame *last;
+
+	if (!result->count || !p->space)
+		return open_missing(c, process);
+	last = &c->walk.frames[result->count - 1];
+	if (last->mapping >= p->space->count ||
+	    p->space->unwind[last->mapping].kind != UNWIND_MAP_UNKNOWN)
+		return open_missing(c, process);
+	proc_space_resolve(p->space, &c->model.files, last->mapping, p->pid);
+	return true;
+}
+
+static void walk(struct capture *c, uint32_t process, const struct pev_record *r,
+		 const struct unwind_regs *regs, struct unwind_result *result)
+{
+	const struct pev_sample *s = &r->sample;
+	struct unwind_memory stack = { s->stack, regs->gpr[UNWIND_REG_SP], s->stack_size };
+	bool is_cut = s->stack_size == s->stack_room, has_doubted = false;
+
+	for (int i = 0; i < RETRIES_MAX; i++) {
+		struct unwind_space space;
+
+		proc_model_space(&c->model, process, &space);
+		unwind_walk(c->tables, &space, regs, &stack, is_cut, c->walk.frames,
+			    UNWIND_MAX_FRAMES, result);
+		if (result->status == UNWIND_DEFER && open_next(c, process, result))
+			continue;
+		if (wants_a_look(result->status) && !has_doubted &&
+		    !proc_process_at(&c->model, process)->was_execed &&
+		    proc_model_doubt(&c->model, process, r->time)) {
+			has_doubted = true;
+			continue;
+		}
+		break;
+	}
+	if (result->status == UNWIND_DEFER)
+		result->status = UNWIND_DEFER_CUT;
+}
+
+/* The user part. Status and frames in c->walk.frames; returns their number. */
+static uint32_t walk_user(struct capture *c, uint32_t process, const struct pev_record *r,
+			  enum unwind_status *ret)
+{
+	struct proc_process *p = proc_process_at(&c->model, process);
+	const struct pev_sample *s = &r->sample;
+	struct unwind_result result = { 0 };
+	struct unwind_regs regs = { 0 };
+
+	if (s->abi == PERF_SAMPLE_REGS_ABI_NONE || !s->regs) {
+		/* no memory: of targets' threads that is so when they end */
+		*ret = UNWIND_EXITING;
+		return 0;
+	}
+	if (s->abi == PERF_SAMPLE_REGS_ABI_32) {
+		*ret = UNWIND_COMPAT32;
+		return 0;
+	}
+	take_regs(s->regs, &regs);
+	if (r->in_kernel && !regs.ip && !regs.gpr[UNWIND_REG_SP]) {
+		*ret = UNWIND_USER_WORKER;
+		return 0;
+	}
+	walk(c, process, r, &regs, &result);
+	*ret = result.status;
+	p = proc_process_at(&c->model, process);
+	if (p->was_execed && r->in_kernel && result.count <= 1 &&
+	    (result.status == UNWIND_NOMAP_NOVMA || result.status == UNWIND_NOMAP_STALE)) {
+		*ret = UNWIND_EXEC; /* the registers are the old program's, the memory the new one's
+				     */
+		return 0;
+	}
+	p->was_execed = false;
+	return result.count;
+}
+
+static uint32_t kernel_file(struct capture *c)
+{
+	if (!c->walk.kernel_file)
+		c->walk.kernel_file = recording_add_file(
+			c->writer, &(struct recording_file){
+					   .kind = RECORDING_FILE_KERNEL,
+					   .path = recording_add_string(c->writer, "[kernel]", 8),
+				   });
+	return c->walk.kernel_file;
+}
+
+static uint32_t add_user_frames(struct capture *c, uint32_t process, uint32_t count)
+{
+	uint32_t stack = 0;
+
+	while (count-- > 0) {
+		const struct unwind_frame *f = &c->walk.frames[count];
+		struct recording_location l = {
+			.is_return = f->flags & UNWIND_FRAME_RETURN,
+			.guessed = f->flags & UNWIND_FRAME_GUESSED,
+		};
+
+		proc_model_place(&c->model, process, f->mapping, f->ip, &l.file, &l.address);
+		stack = recording_add_stack(c->writer, stack,
+					    recording_add_location(c->writer, &l));
+	}
+	return stack;
+}
+
+/* The call chain has the kernel's frames, innermost first, among marks of whose they are. */
+static uint32_t add_kernel_frames(struct capture *c, const struct pev_record *r, uint32_t stack)
+{
+	const struct pev_sample *s = &r->sample;
+	uint64_t ips[SESSION_KERNEL_FRAMES_MAX];
+	uint32_t n = 0;
+
+	for (uint64_t i = 0; i < s->callchain_count && n < ARRAY_SIZE(ips); i++) {
+		uint64_t ip = word_of(s->callchain, i);
+
+		if (ip < (uint64_t)PERF_CONTEXT_MAX)
+			ips[n++] = ip;
+	}
+	if (n == 0 && r->in_kernel)
+		ips[n++] = s->ip;
+	for (uint32_t i = n; i-- > 0;) {
+		struct recording_location l = {
+			.file = kernel_file(c),
+			.is_return = i > 0,
+			.address = ips[i],
+		};
+
+		stack = recording_add_stack(c->writer, stack,
+					    recording_add_location(c->writer, &l));
+	}
+	return stack;
+}
+
+void session_sample(struct capture *c, const struct pev_record *r)
+{
+	uint32_t thread = proc_model_thread(&c->model, r->pid, r->tid, r->time);
+	uint32_t process = proc_thread_at(&c->model, thread)->process;
+	enum unwind_status status;
+	uint32_t count = walk_user(c, process, r, &status);
+	uint32_t stack = add_user_frames(c, process, count);
+
+	if (r->in_kernel)
+		stack = add_kernel_frames(c, r, stack);
+	ledger_sample(&c->ledger, thread, r->cpu, r->sample.period);
+	recording_add_sample(c->writer, &(struct recording_sample){
+						.time_ns = r->time,
+						.weight = r->sample.period,
+						.thread = proc_model_thread_id(&c->model, thread),
+						.comm = proc_model_comm_of(&c->model, process),
+						.stack = stack,
+						.cpu = (uint16_t)r->cpu,
+						.event = c->event,
+						.status = status,
+					});
+	c->walk.by_status[status]++;
+	c->samples++;
+	if (unwind_status_class(status) == UNWIND_CLASS_WHOLE)
+		c->complete++;
+	else if (unwind_status_class(status) == UNWIND_CLASS_CUT)
+		c->cut++;
+}

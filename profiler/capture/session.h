@@ -1,0 +1,66 @@
+/* The insides of a session, for the files of this room. */
+#ifndef CPROF_CAPTURE_SESSION_H
+#define CPROF_CAPTURE_SESSION_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "profiler/capture/capture.h"
+#include "profiler/capture/events.h"
+#include "profiler/capture/launch.h"
+#include "profiler/capture/ledger.h"
+#include "profiler/process/model.h"
+#include "profiler/unwind/walk.h"
+
+#define SESSION_KERNEL_FRAMES_MAX 256
+
+/* Scratch of the sample in work, and what only the drain thread touches. */
+struct session_walk {
+	struct unwind_frame frames[UNWIND_MAX_FRAMES];
+	uint64_t by_status[UNWIND_STATUS_COUNT];
+	uint32_t kernel_file; /* in the recording; 0: not there yet */
+};
+
+struct capture {
+	enum capture_target target;
+	uint64_t frequency_hz, period;
+	uint64_t delay_ns, duration_ns;
+	bool wait_all;
+	uint16_t event; /* in the recording */
+
+	struct recording_writer *writer;
+	struct unwind_tables *tables;
+	struct proc_model model;
+	struct events events;
+	struct ledger ledger;
+	struct launch launch;
+	struct proc_ids targets; /* processes or threads, as asked for */
+	struct session_walk walk;
+
+	uint64_t created_ns;
+	uint64_t start_ns, stop_ns; /* of sampling; 0: not yet */
+	uint64_t command_end_ns;
+	uint64_t last_record_ns;
+
+	pthread_t drain;
+	bool drain_runs;
+	int wake; /* eventfd: the drain thread is to look at `stopping` */
+	atomic_bool stopping, failed;
+	struct error *error; /* the drain thread's, once it has ended */
+
+	_Atomic uint64_t samples, complete, cut, lost, live_threads, live_targets;
+};
+
+uint64_t session_now(void); /* CLOCK_MONOTONIC, in ns */
+
+/* drain.c: the thread that empties the rings; with `all` until they are empty. */
+void *drain_thread(void *session);
+void drain_round(struct capture *c, uint64_t until_ns);
+
+/* sample.c: unwinds a sample and writes it. */
+void session_sample(struct capture *c, const struct pev_record *r);
+
+/* finish.c: what the session learned, as facts and diagnostics. */
+void session_write_facts(struct capture *c);
+
+#endif

@@ -1,0 +1,262 @@
+#include "profiler/process/file.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "profiler/process/maps.h"
+
+void proc_files_init(struct proc_files *f, struct unwind_tables *tables,
+		     struct recording_writer *writer)
+{
+	*f = (struct proc_files){ .tables = tables, .writer = writer };
+}
+
+void proc_files_deinit(struct proc_files *f)
+{
+	for (size_t i = 0; i < f->all.count; i++) {
+		image_close(f->all.items[i].image);
+		free(f->all.items[i].path);
+	}
+	vec_deinit(&f->all);
+	map_deinit(&f->by_build_id);
+	map_deinit(&f->by_inode);
+	map_deinit(&f->by_path);
+}
+
+/* Build ids are hashes already. */
+static uint64_t build_id_key(const struct build_id *id)
+{
+	uint64_t key = 0;
+
+	memcpy(&key, id->bytes, MIN(sizeof(key), id->size));
+	return key;
+}
+
+static uint64_t path_key(const char *path)
+{
+	uint64_t h = 14695981039346656037ull; /* FNV-1a */
+
+	for (; *path; path++)
+		h = (h ^ (uint8_t)*path) * 1099511628211ull;
+	return h;
+}
+
+static uint64_t inode_key(const struct proc_file_key *key)
+{
+	return key->inode * 0x9e3779b97f4a7c15ull ^ ((uint64_t)key->major << 20 | key->minor);
+}
+
+static bool is_the_same(const struct proc_file *file, const struct proc_file_key *key)
+{
+	if (key->build_id.size)
+		return build_id_equal(&file->build_id, &key->build_id);
+	if (key->inode)
+		return file->inode == key->inode && file->major == key->major &&
+		       file->minor == key->minor && !strcmp(file->path, key->path);
+	return file->inode == 0 && !file->build_id.size && !strcmp(file->path, key->path);
+}
+
+/* Names of mappings that are no files, or memory that the kernel gives a name. */
+static bool is_memory(const char *path)
+{
+	return !*path || !strncmp(path, "//anon", 6) || path[0] == '[' ||
+	       !strncmp(path, "/dev/zero", 9) || !strncmp(path, "/anon_hugepage", 14) ||
+	       !strncmp(path, "/SYSV", 5) || !strncmp(path, "anon_inode:", 11);
+}
+
+static enum recording_file_kind kind_of(const char *path)
+{
+	if (!strcmp(path, "[vdso]"))
+		return RECORDING_FILE_VDSO;
+	if (!strcmp(path, "[vsyscall]") || !strcmp(path, "[uprobes]"))
+		return RECORDING_FILE_OTHER;
+	return is_memory(path) ? RECORDING_FILE_JIT : RECORDING_FILE_ELF;
+}
+
+uint32_t proc_files_intern(struct proc_files *f, const struct proc_file_key *key)
+{
+	struct map *by = key->build_id.size ? &f->by_build_id
+			 : key->inode	    ? &f->by_inode
+					    : &f->by_path;
+	uint64_t k = key->build_id.size ? build_id_key(&key->build_id)
+		     : key->inode	? inode_key(key)
+					: path_key(key->path);
+	uint32_t *slot, index = (uint32_t)f->all.count;
+
+	/* two keys may collide: the next number is tried then */
+	while (*(slot = map_at(by, k)) != MAP_NONE) {
+		if (is_the_same(&f->all.items[*slot], key))
+			return f->all.items[*slot].same_as;
+		k++;
+	}
+	*slot = index;
+	vec_push(&f->all, (struct proc_file){
+				  .kind = kind_of(key->path),
+				  .path = mem_strdup(key->path),
+				  .build_id = key->build_id,
+				  .major = key->major,
+				  .minor = key->minor,
+				  .inode = key->inode,
+				  .same_as = index,
+			  });
+	return index;
+}
+
+/* The image of a mapping from one of the places where its file may be; NULL where it is in none.
+ * Only what the build id, or the inode, proves to be the mapped file is taken. */
+static struct image *open_at(const struct proc_file *file, const char *path, bool is_mapped_itself,
+			     bool *was_other)
+{
+	CLEANUP(fd_cleanup) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	struct image *img;
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
+		return NULL;
+	if (!is_mapped_itself && !file->build_id.size && st.st_ino != file->inode) {
+		*was_other = true;
+		return NULL;
+	}
+	struct error *err = image_open_fd(fd, file->path, &img);
+
+	if (err) {
+		log_debug("process", "%s: %s", path, error_message(err));
+		error_free(err);
+		return NULL;
+	}
+	if (file->build_id.size && !build_id_equal(image_build_id(img), &file->build_id)) {
+		*was_other = true;
+		image_close(img);
+		return NULL;
+	}
+	return img;
+}
+
+static struct image *open_image(const struct proc_file *file, uint32_t pid, uint64_t start,
+				uint64_t end, bool *was_other)
+{
+	CLEANUP(mem_cleanup) char *in_root = mem_printf("/proc/%u/root%s", pid, file->path);
+	char map_file[96];
+	struct image *img;
+
+	snprintf(map_file, sizeof(map_file), "/proc/%u/map_files/%llx-%llx", pid,
+		 (unsigned long long)start, (unsigned long long)end);
+	img = open_at(file, map_file, true, was_other);
+	if (!img)
+		img = open_at(file, in_root, false, was_other);
+	if (!img)
+		img = open_at(file, file->path, false, was_other);
+	return img;
+}
+
+/* The vDSO is the same in every process: ours is read. */
+static struct image *open_vdso(void)
+{
+	const void *at = (const void *)getauxval(AT_SYSINFO_EHDR);
+	struct image *img = NULL;
+	struct proc_maps maps;
+	struct error *err = at ? proc_maps_read((uint32_t)getpid(), &maps) : NULL;
+
+	if (!at || err) {
+		error_free(err);
+		return NULL;
+	}
+	for (size_t i = 0; i < maps.maps.count && !img; i++) {
+		const struct proc_map *m = &maps.maps.items[i];
+
+		if (m->start == (uint64_t)at)
+			err = image_open_memory(at, m->end - m->start, "[vdso]", &img);
+	}
+	error_free(err);
+	proc_maps_deinit(&maps);
+	return img;
+}
+
+/* Another file of the same build id that was opened before takes this one's place. */
+static bool join_known(struct proc_files *f, uint32_t index)
+{
+	struct proc_file *file = &f->all.items[index];
+	struct proc_file_key key = { .path = file->path, .build_id = *image_build_id(file->image) };
+	bool had_id = file->build_id.size;
+	uint32_t known;
+
+	if (had_id || !key.build_id.size || file->kind != RECORDING_FILE_ELF)
+		return false;
+	file->build_id = key.build_id;
+	known = proc_files_intern(f, &key);
+	file = &f->all.items[index];
+	if (f->all.items[known].state != PROC_FILE_OPEN) {
+		/* the one just added is only a name for this one */
+		f->all.items[known].same_as = index;
+		return false;
+	}
+	image_close(file->image);
+	file->image = NULL;
+	file->same_as = known;
+	return true;
+}
+
+uint32_t proc_files_open(struct proc_files *f, uint32_t index, uint32_t pid, uint64_t start,
+			 uint64_t end, uint64_t time_ns)
+{
+	struct proc_file *file = &f->all.items[index];
+	bool was_other = false;
+
+	if (file->state != PROC_FILE_NEW || file->same_as != index)
+		return file->same_as;
+	file->state = PROC_FILE_CLOSED;
+	if (file->kind == RECORDING_FILE_VDSO)
+		file->image = open_vdso();
+	else if (file->kind == RECORDING_FILE_ELF)
+		file->image = open_image(file, pid, start, end, &was_other);
+	if (!file->image) {
+		/* memory files that are not ELF hold code made at run time (.NET's double mapping)
+		 */
+		if (file->kind == RECORDING_FILE_ELF)
+			file->kind = strncmp(file->path, "/memfd:", 7) ? RECORDING_FILE_OTHER
+								       : RECORDING_FILE_JIT;
+		if (was_other)
+			recording_add_diagnostic(f->writer, time_ns,
+						 "%s on disk is not the file that was mapped: its "
+						 "functions have no names, and stacks end there",
+						 file->path);
+		return index;
+	}
+	file->state = PROC_FILE_OPEN;
+	if (join_known(f, index))
+		return f->all.items[index].same_as;
+	file = &f->all.items[index];
+	if (!file->build_id.size)
+		file->build_id = *image_build_id(file->image);
+
+	struct error *err = unwind_table_create(f->tables, file->image, &file->table);
+
+	if (err) {
+		recording_add_diagnostic(f->writer, time_ns, "%s: %s", file->path,
+					 error_message(err));
+		error_free(err);
+	}
+	return index;
+}
+
+uint32_t proc_files_id(struct proc_files *f, uint32_t index)
+{
+	struct proc_file *file = &f->all.items[index];
+
+	if (!file->id)
+		file->id = recording_add_file(
+			f->writer, &(struct recording_file){
+					   .kind = file->kind,
+					   .path = recording_add_string(f->writer, file->path,
+									strlen(file->path)),
+					   .build_id = file->build_id,
+				   });
+	return file->id;
+}

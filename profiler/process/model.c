@@ -1,0 +1,532 @@
+#include "profiler/process/model.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "profiler/process/maps.h"
+
+#define NONE		   UINT32_MAX
+#define CHECK_EVERY_MIN_NS 10000000ull
+#define CHECK_EVERY_MAX_NS 1000000000ull
+
+static uint64_t namespace_of(const char *pid, const char *kind)
+{
+	char path[64];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "/proc/%s/ns/%s", pid, kind);
+	return stat(path, &st) == 0 ? st.st_ino : 0;
+}
+
+void proc_model_init(struct proc_model *m, struct unwind_tables *tables,
+		     struct recording_writer *writer)
+{
+	*m = (struct proc_model){
+		.writer = writer,
+		.our_mnt_ns = namespace_of("self", "mnt"),
+		.our_pid_ns = namespace_of("self", "pid"),
+	};
+	proc_files_init(&m->files, tables, writer);
+}
+
+void proc_model_deinit(struct proc_model *m)
+{
+	for (size_t i = 0; i < m->processes.count; i++) {
+		proc_space_release(m->processes.items[i].space);
+		map_deinit(&m->processes.items[i].recorded);
+	}
+	vec_deinit(&m->processes);
+	vec_deinit(&m->threads);
+	map_deinit(&m->by_pid);
+	map_deinit(&m->by_tid);
+	proc_files_deinit(&m->files);
+}
+
+static void note_time(struct proc_model *m, uint64_t time_ns)
+{
+	if (time_ns < m->latest_ns)
+		m->stats.late++;
+	else
+		m->latest_ns = time_ns;
+}
+
+static uint32_t intern_name(struct proc_model *m, const char *name)
+{
+	return recording_add_string(m->writer, name, strlen(name));
+}
+
+/* --- processes and threads --- */
+
+static uint32_t add_process(struct proc_model *m, uint32_t pid, uint32_t parent, uint64_t time_ns)
+{
+	uint32_t index = (uint32_t)m->processes.count;
+
+	vec_push(&m->processes, (struct proc_process){
+					.pid = pid,
+					.parent = parent,
+					.leader = NONE,
+					.start_ns = time_ns,
+					.check_every_ns = CHECK_EVERY_MIN_NS,
+				});
+	*map_at(&m->by_pid, pid) = index;
+	return index;
+}
+
+static uint32_t add_thread(struct proc_model *m, uint32_t process, uint32_t tid, uint32_t comm,
+			   uint64_t time_ns)
+{
+	uint32_t index = (uint32_t)m->threads.count;
+	struct proc_process *p = proc_process_at(m, process);
+
+	vec_push(&m->threads, (struct proc_thread){
+				      .tid = tid,
+				      .process = process,
+				      .comm = comm,
+				      .comm_ns = time_ns,
+			      });
+	*map_at(&m->by_tid, tid) = index;
+	p->live_threads++;
+	m->live_threads++;
+	if (p->leader == NONE || tid == p->pid)
+		p->leader = index;
+	return index;
+}
+
+static uint32_t read_comm(struct proc_model *m, uint32_t pid, uint32_t tid)
+{
+	char path[64], *text;
+	size_t len;
+	uint32_t comm = 0;
+
+	snprintf(path, sizeof(path), "/proc/%u/task/%u/comm", pid, tid);
+	struct error *err = file_read_proc(path, 64, &text, &len);
+
+	if (err) {
+		error_free(err);
+		return 0;
+	}
+	if (len && text[len - 1] == '\n')
+		len--;
+	comm = recording_add_string(m->writer, text, len);
+	free(text);
+	return comm;
+}
+
+/* Whether a path of /proc/PID/maps is that of a mapping known before: the file may have been
+ * deleted since. */
+static bool is_path_of(const char *now, const char *before)
+{
+	static const char deleted[] = " (deleted)";
+	size_t n = strlen(before);
+
+	return !strncmp(now, before, n) && (!now[n] || !strcmp(now + n, deleted));
+}
+
+/* Brings a space to what /proc/PID/maps says now. True if that changed anything. What is gone
+ * stays: samples of a moment ago may be in it, and whatever is mapped there next replaces it. */
+static bool scan_maps(struct proc_model *m, uint32_t process, uint64_t time_ns)
+{
+	struct proc_process *p = proc_process_at(m, process);
+	struct proc_maps maps;
+	struct error *err = proc_maps_read(p->pid, &maps);
+	bool changed = false;
+
+	if (err) {
+		log_debug("process", "%s", error_message(err));
+		error_free(err);
+		return false;
+	}
+	if (!p->space)
+		p->space = proc_space_create();
+	for (size_t i = 0; i < maps.maps.count; i++) {
+		const struct proc_map *map = &maps.maps.items[i];
+		struct proc_file_key key = { .path = map->path,
+					     .major = map->major,
+					     .minor = map->minor,
+					     .inode = map->inode };
+		uint32_t found = proc_space_find(p->space, map->start);
+
+		if (found != NONE && p->space->unwind[found].start == map->start &&
+		    p->space->unwind[found].end == map->end &&
+		    p->space->mappings[found].offset == map->offset &&
+		    is_path_of(map->path,
+			       proc_files_get(&m->files, p->space->mappings[found].file)->path))
+			continue;
+		proc_space_insert(&p->space, &m->files, map->start, map->end, map->offset,
+				  proc_files_intern(&m->files, &key), time_ns);
+		changed = true;
+	}
+	proc_maps_deinit(&maps);
+	p->scan_ns = time_ns;
+	return changed;
+}
+
+uint32_t proc_model_process(struct proc_model *m, uint32_t pid, uint64_t time_ns)
+{
+	uint32_t index = map_find(&m->by_pid, pid);
+
+	if (index != NONE)
+		return index;
+	index = add_process(m, pid, NONE, time_ns);
+	scan_maps(m, index, time_ns);
+	return index;
+}
+
+uint32_t proc_model_thread(struct proc_model *m, uint32_t pid, uint32_t tid, uint64_t time_ns)
+{
+	uint32_t index = map_find(&m->by_tid, tid), process;
+
+	if (index != NONE) {
+		struct proc_thread *t = proc_thread_at(m, index);
+
+		if (proc_process_at(m, t->process)->pid == pid)
+			return index;
+	}
+	process = proc_model_process(m, pid, time_ns);
+	if (tid != pid && proc_process_at(m, process)->leader == NONE)
+		add_thread(m, process, pid, read_comm(m, pid, pid), time_ns);
+	return add_thread(m, process, tid, read_comm(m, pid, tid), time_ns);
+}
+
+void proc_model_fork(struct proc_model *m, uint32_t pid, uint32_t ppid, uint32_t tid, uint32_t ptid,
+		     uint64_t time_ns)
+{
+	uint32_t parent = proc_model_thread(m, pid == ppid ? pid : ppid, ptid, time_ns);
+	uint32_t comm = proc_thread_at(m, parent)->comm;
+	uint32_t process = proc_thread_at(m, parent)->process;
+	uint32_t known;
+
+	note_time(m, time_ns);
+	known = map_find(&m->by_pid, pid);
+	if (pid != ppid && known != NONE && proc_process_at(m, known)->live_threads &&
+	    proc_process_at(m, known)->scan_ns >= time_ns) {
+		proc_process_at(m, known)->parent = process; /* the scan of /proc was faster */
+		return;
+	}
+	if (pid != ppid) {
+		uint32_t child = add_process(m, pid, process, time_ns);
+		struct proc_process *p = proc_process_at(m, child);
+		struct proc_process *from = proc_process_at(m, process);
+
+		if (from->space)
+			p->space = proc_space_share(from->space);
+		p->identity_known = from->identity_known;
+		p->uid = from->uid;
+		p->root = from->root;
+		if (from->ns_pid != from->pid)
+			p->identity_known = false; /* it has a number of its own in there */
+		process = child;
+	}
+	known = map_find(&m->by_tid, tid);
+	if (known != NONE && pid == ppid && !proc_thread_at(m, known)->has_ended &&
+	    proc_thread_at(m, known)->process == process)
+		return;
+	add_thread(m, process, tid, comm, time_ns);
+}
+
+void proc_model_exit(struct proc_model *m, uint32_t pid, uint32_t tid, uint64_t time_ns)
+{
+	uint32_t index = map_find(&m->by_tid, tid);
+	struct proc_process *p;
+
+	note_time(m, time_ns);
+	if (index == NONE || proc_thread_at(m, index)->has_ended)
+		return;
+	proc_thread_at(m, index)->has_ended = true;
+	p = proc_process_at(m, proc_thread_at(m, index)->process);
+	m->live_threads--;
+	if (--p->live_threads > 0)
+		return;
+	proc_space_release(p->space);
+	p->space = NULL;
+}
+
+/* An exec ends all threads but one, which becomes the leader whatever it was. */
+static void exec_process(struct proc_model *m, uint32_t process)
+{
+	struct proc_process *p = proc_process_at(m, process);
+
+	proc_space_release(p->space);
+	p->space = proc_space_create();
+	p->was_execed = true;
+	p->identity_known = false;
+	p->scan_ns = 0;
+	p->jit_file = 0;
+	map_deinit(&p->recorded);
+	p->recorded = (struct map){ 0 };
+}
+
+static void record_comm(struct proc_model *m, const struct proc_thread *t)
+{
+	if (t->id && t->comm)
+		recording_add_comm(m->writer, &(struct recording_comm){ .thread = t->id,
+									.name = t->comm,
+									.time_ns = t->comm_ns });
+}
+
+void proc_model_comm(struct proc_model *m, uint32_t pid, uint32_t tid, const char *name,
+		     bool is_exec, uint64_t time_ns)
+{
+	uint32_t index = map_find(&m->by_tid, tid);
+	struct proc_thread *t;
+
+	note_time(m, time_ns);
+	if (index == NONE && is_exec) {
+		/* not scanned: /proc may show the program that comes after */
+		uint32_t process = map_find(&m->by_pid, pid);
+
+		if (process == NONE)
+			process = add_process(m, pid, NONE, time_ns);
+		index = add_thread(m, process, tid, 0, time_ns);
+	} else {
+		index = proc_model_thread(m, pid, tid, time_ns);
+	}
+	t = proc_thread_at(m, index);
+	t->comm = intern_name(m, name);
+	t->comm_ns = time_ns;
+	record_comm(m, t);
+	if (is_exec)
+		exec_process(m, t->process);
+}
+
+void proc_model_map(struct proc_model *m, uint32_t pid, uint64_t start, uint64_t end,
+		    uint64_t offset, const struct proc_file_key *file, uint64_t time_ns)
+{
+	uint32_t process = proc_model_process(m, pid, time_ns);
+	struct proc_process *p = proc_process_at(m, process);
+
+	note_time(m, time_ns);
+	if (time_ns < p->scan_ns || end <= start)
+		return;
+	if (!p->space)
+		p->space = proc_space_create();
+	proc_space_insert(&p->space, &m->files, start, end, offset,
+			  proc_files_intern(&m->files, file), time_ns);
+}
+
+/* --- doubts --- */
+
+bool proc_model_doubt(struct proc_model *m, uint32_t process, uint64_t time_ns)
+{
+	struct proc_process *p = proc_process_at(m, process);
+	bool changed;
+
+	if (time_ns < p->next_check_ns || p->live_threads == 0)
+		return false;
+	changed = scan_maps(m, process, time_ns);
+	p = proc_process_at(m, process);
+	m->stats.rescans++;
+	m->stats.rescans_changed += changed;
+	p->check_every_ns =
+		changed ? CHECK_EVERY_MIN_NS : MIN(2 * p->check_every_ns, CHECK_EVERY_MAX_NS);
+	p->next_check_ns = time_ns + p->check_every_ns;
+	return changed;
+}
+
+void proc_model_rescan_all(struct proc_model *m, uint64_t time_ns)
+{
+	for (uint32_t i = 0; i < m->processes.count; i++) {
+		char path[32];
+
+		if (!proc_process_at(m, i)->live_threads)
+			continue;
+		snprintf(path, sizeof(path), "/proc/%u", proc_process_at(m, i)->pid);
+		if (access(path, F_OK) == 0)
+			scan_maps(m, i, time_ns);
+	}
+}
+
+/* --- walks --- */
+
+static bool read_code(void *context, uint64_t address, void *bytes, uint32_t size)
+{
+	struct iovec to = { bytes, size }, from = { (void *)(uintptr_t)address, size };
+
+	return process_vm_readv((pid_t)(uintptr_t)context, &to, 1, &from, 1, 0) == (ssize_t)size;
+}
+
+void proc_model_space(struct proc_model *m, uint32_t process, struct unwind_space *ret)
+{
+	const struct proc_process *p = proc_process_at(m, process);
+
+	*ret = (struct unwind_space){ .read_code = read_code,
+				      .context = (void *)(uintptr_t)p->pid };
+	if (!p->space)
+		return;
+	ret->mappings = p->space->unwind;
+	ret->tables = p->space->tables;
+	ret->count = p->space->count;
+}
+
+/* --- the recording --- */
+
+static uint32_t number_after(const char *text, const char *key, bool last)
+{
+	const char *at = strstr(text, key);
+	uint32_t v = 0;
+
+	if (!at)
+		return 0;
+	at += strlen(key);
+	for (char *end; *at && *at != '\n'; at = end) {
+		unsigned long n = strtoul(at, &end, 10);
+
+		if (end == at)
+			break;
+		v = (uint32_t)n;
+		if (!last)
+			break;
+	}
+	return v;
+}
+
+/* Its user, its own number for itself, its root folder: as /proc says now, or as its parent's were.
+ */
+static void identify(struct proc_model *m, struct proc_process *p)
+{
+	char path[64], pid[16], *status;
+	struct error *err;
+	uint64_t mnt;
+
+	p->identity_known = true;
+	snprintf(path, sizeof(path), "/proc/%u/status", p->pid);
+	err = file_read_proc(path, 16384, &status, NULL);
+	if (err) {
+		error_free(err);
+		return;
+	}
+	p->uid = number_after(status, "\nUid:", false);
+	p->ns_pid = number_after(status, "\nNSpid:", true);
+	free(status);
+	snprintf(pid, sizeof(pid), "%u", p->pid);
+	mnt = namespace_of(pid, "mnt");
+	if (mnt && mnt != m->our_mnt_ns) {
+		snprintf(path, sizeof(path), "/proc/%u/root", p->pid);
+		p->root = intern_name(m, path);
+	} else {
+		p->root = 0;
+	}
+}
+
+uint32_t proc_model_process_id(struct proc_model *m, uint32_t process)
+{
+	struct proc_process *p = proc_process_at(m, process);
+	uint32_t parent = 0;
+
+	if (p->id)
+		return p->id;
+	if (!p->identity_known)
+		identify(m, p);
+	if (p->parent != NONE) {
+		parent = proc_model_process_id(m, p->parent);
+		p = proc_process_at(m, process);
+	}
+	p->id = recording_add_process(m->writer,
+				      &(struct recording_process){
+					      .pid = p->pid,
+					      .ns_pid = p->ns_pid == p->pid ? 0 : p->ns_pid,
+					      .parent = parent,
+					      .uid = p->uid,
+					      .start_ns = p->start_ns,
+					      .root = p->root,
+				      });
+	return p->id;
+}
+
+uint32_t proc_model_thread_id(struct proc_model *m, uint32_t thread)
+{
+	struct proc_thread *t = proc_thread_at(m, thread);
+
+	if (!t->id) {
+		uint32_t process = proc_model_process_id(m, t->process);
+
+		t->id = recording_add_thread(
+			m->writer, &(struct recording_thread){ .process = process, .tid = t->tid });
+		record_comm(m, t);
+	}
+	return t->id;
+}
+
+uint32_t proc_model_comm_of(struct proc_model *m, uint32_t process)
+{
+	const struct proc_process *p = proc_process_at(m, process);
+
+	return p->leader == NONE ? 0 : proc_thread_at(m, p->leader)->comm;
+}
+
+static uint32_t jit_file(struct proc_model *m, uint32_t process)
+{
+	uint32_t id = proc_model_process_id(m, process);
+	struct proc_process *p = proc_process_at(m, process);
+
+	if (!p->jit_file)
+		p->jit_file = recording_add_file(
+			m->writer, &(struct recording_file){ .kind = RECORDING_FILE_JIT,
+							     .path = intern_name(m, "[jit]"),
+							     .process = id });
+	return p->jit_file;
+}
+
+/* The file of addresses where nothing is mapped. */
+static uint32_t nowhere(struct proc_model *m)
+{
+	struct proc_file_key key = { .path = "[unknown]" };
+	uint32_t index = proc_files_intern(&m->files, &key);
+
+	proc_files_get(&m->files, index)->kind = RECORDING_FILE_OTHER;
+	return proc_files_id(&m->files, index);
+}
+
+static void record_mapping(struct proc_model *m, uint32_t process, uint32_t index, uint32_t file,
+			   uint64_t bias)
+{
+	uint32_t id = proc_model_process_id(m, process);
+	struct proc_process *p = proc_process_at(m, process);
+	const struct unwind_mapping *u = &p->space->unwind[index];
+	const struct proc_mapping *mapping = &p->space->mappings[index];
+	uint32_t *known = map_at(&p->recorded, u->start);
+
+	if (*known == file)
+		return;
+	*known = file;
+	recording_add_mapping(m->writer, &(struct recording_mapping){
+						 .process = id,
+						 .file = file,
+						 .start = u->start,
+						 .end = u->end,
+						 .offset = mapping->offset,
+						 .bias = bias,
+						 .time_ns = mapping->time_ns,
+					 });
+}
+
+void proc_model_place(struct proc_model *m, uint32_t process, uint32_t index, uint64_t ip,
+		      uint32_t *ret_file, uint64_t *ret_address)
+{
+	struct proc_process *p = proc_process_at(m, process);
+	const struct proc_file *file;
+	uint64_t bias = 0;
+
+	if (index == NONE || !p->space || index >= p->space->count) {
+		*ret_file = nowhere(m);
+		*ret_address = ip;
+		return;
+	}
+	proc_space_resolve(p->space, &m->files, index, p->pid);
+	file = proc_files_get(&m->files, p->space->mappings[index].file);
+	if (file->kind == RECORDING_FILE_JIT) {
+		*ret_file = jit_file(m, process);
+	} else {
+		if (file->kind == RECORDING_FILE_ELF || file->kind == RECORDING_FILE_VDSO)
+			bias = p->space->unwind[index].bias;
+		*ret_file = proc_files_id(&m->files, p->space->mappings[index].file);
+	}
+	*ret_address = ip - bias;
+	record_mapping(m, process, index, *ret_file, bias);
+}
