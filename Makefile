@@ -74,7 +74,9 @@ UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(sort $(wildcard 
 
 $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(ARCHIVES)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< $(LINK_ROOMS) -lcmocka
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< $(LINK_ROOMS) $(TEST_LIBS) -lcmocka
+
+$(BUILD)/tests/unit/unwind_table_test: TEST_LIBS = -ldw
 
 .PHONY: unit
 unit: $(UNIT_TESTS) ## run the unit tests only (T=NAME: one)
@@ -141,6 +143,15 @@ asan: ## the same tests under AddressSanitizer and UBSan, in build/asan
 	$(Q)$(MAKE_ALSO) $(ASAN) check-build
 	$(Q)UBSAN_OPTIONS=print_stacktrace=1 \
 		tests/run --build build/asan --kinds unit,e2e,fuzz,golden --limit 900 --only '$(T)'
+
+# --- oracles that take too long for `check` ---
+$(BUILD)/tests/oracle/%: $(BUILD)/tests/oracle/%.o $(ARCHIVES)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< $(LINK_ROOMS) -ldw
+
+.PHONY: oracle
+oracle: $(BUILD)/tests/oracle/table_oracle ## unwind tables of every ELF file on the machine against libdw
+	$(Q)tests/oracle/elf_files / | $< -
 
 .PHONY: bench quickstart
 bench: ## one table and a JSON file of what cprof costs, beside its peers

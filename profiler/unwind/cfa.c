@@ -281,8 +281,22 @@ static void set_cfa(struct cfa_state *s, uint64_t reg, int64_t offset)
 {
 	s->kind = UNWIND_RULE_REG;
 	s->base = reg > 15 ? 255 : (uint8_t)reg;
-	s->offset = offset;
+	s->offset = s->reg_offset = offset;
 	s->post = 0;
+}
+
+/* Assembly that goes from an expression back to a register names the register alone: the offset is
+ * then the one from before the expression, as libgcc has it. (DWARF does not allow it.) */
+static void set_cfa_register(struct cfa_state *s, uint64_t reg)
+{
+	set_cfa(s, reg, s->reg_offset);
+}
+
+static void set_cfa_offset(struct cfa_state *s, int64_t offset)
+{
+	s->reg_offset = offset;
+	if (s->kind == UNWIND_RULE_REG)
+		s->offset = offset;
 }
 
 static int64_t scale(uint64_t factor, int64_t by)
@@ -356,7 +370,7 @@ static bool run_rare(struct machine *m, struct cursor *c, uint8_t op)
 		set_cfa(&m->now, reg, scale((uint64_t)cursor_sleb(c), m->cie->data_align));
 		return true;
 	case DW_CFA_def_cfa_offset_sf:
-		m->now.offset = scale((uint64_t)cursor_sleb(c), m->cie->data_align);
+		set_cfa_offset(&m->now, scale((uint64_t)cursor_sleb(c), m->cie->data_align));
 		return true;
 	case DW_CFA_def_cfa_expression:
 		set_cfa_expression(&m->now, cursor_sub(c, cursor_uleb(c)));
@@ -400,10 +414,10 @@ static bool run_instruction(struct machine *m, struct cursor *c, uint8_t op)
 		return true;
 	}
 	case DW_CFA_def_cfa_register:
-		set_cfa(&m->now, cursor_uleb(c), m->now.offset);
+		set_cfa_register(&m->now, cursor_uleb(c));
 		return true;
 	case DW_CFA_def_cfa_offset:
-		m->now.offset = (int64_t)cursor_uleb(c);
+		set_cfa_offset(&m->now, (int64_t)cursor_uleb(c));
 		return true;
 	case DW_CFA_remember_state:
 		return remember(m);

@@ -32,6 +32,8 @@ struct cfa_state {
 		       */
 	uint8_t base, index;
 	int64_t offset, post;
+	int64_t reg_offset; /* of the last register-and-offset CFA: an expression does not change it
+			     */
 	struct cfa_register ra, bp, sp;
 };
 
