@@ -5,8 +5,8 @@
 #include "base/buf.h"
 #include "base/name_style.h"
 
-/* Adds the readable form of a raw name to out; a name that cannot be demangled stays as it is. Input
- * over 32 KiB is not demangled, output is cut at 8 KiB with an ellipsis. */
+/* Adds the readable form of a raw name to out; a name that cannot be demangled stays as it is.
+ * Input over 32 KiB is not demangled, output is cut at 8 KiB with an ellipsis. */
 void name_demangle(const char *raw, enum name_style style, struct buf *out);
 
 #endif

@@ -4,8 +4,8 @@
  * of its addresses, sorted. Names come out raw, as the symbol table has them; demangle.h makes them
  * readable, once for each unique name.
  *
- * Today a chain has one frame (symbol tables); inlined frames and lines will come from DWARF through
- * the same call.
+ * Today a chain has one frame (symbol tables); inlined frames and lines will come from DWARF
+ * through the same call.
  */
 #ifndef CPROF_SYMBOLIZER_H
 #define CPROF_SYMBOLIZER_H
@@ -19,16 +19,18 @@
 #include "symbolizer/elf/build_id.h"
 
 struct symbol_frame {
-	uint32_t name;	 /* string of the result: raw, mangled where the table has it so; 0: none known */
-	uint32_t file;	 /* string: source file; 0: unknown */
-	uint32_t line;	 /* 0: unknown */
-	bool inlined;	 /* not for the last frame of a chain */
-	bool is_folded;	 /* several symbols share this code (identical code folding) */
+	uint32_t name;	/* string of the result: raw, mangled where the table has it so; 0: none
+			   known */
+	uint32_t file;	/* string: source file; 0: unknown */
+	uint32_t line;	/* 0: unknown */
+	bool inlined;	/* not for the last frame of a chain */
+	bool is_folded; /* several symbols share this code (identical code folding) */
 };
 
 /* An address's chain: frames[first .. first + count), innermost first. count is 0 where nothing is
  * known of the address. `start` is where the function (symbol, or unwind entry without a name)
- * starts, as an address of the same space as the query; the query itself where not even that is known. */
+ * starts, as an address of the same space as the query; the query itself where not even that is
+ * known. */
 struct symbol_chain {
 	uint32_t first, count;
 	uint64_t start;
@@ -52,7 +54,8 @@ struct symbol_module;
  * (size 0: not known, then any) gives no names: the error says so. The module is the caller's.
  */
 struct error *symbol_module_open(const char *path, const char *const *roots,
-				 const struct build_id *expected, struct symbol_module **ret) MUST_USE;
+				 const struct build_id *expected,
+				 struct symbol_module **ret) MUST_USE;
 
 /* The running kernel from /proc/kallsyms: addresses are absolute. The error of hidden symbols
  * (kptr_restrict) says what to do. */
@@ -62,9 +65,9 @@ struct error *symbol_module_kernel(struct symbol_module **ret) MUST_USE;
 struct error *symbol_module_vdso(struct symbol_module **ret) MUST_USE;
 
 /*
- * /tmp/perf-PID.map of a process that compiles code at run time: addresses are absolute. `pid` is as
- * seen here; `ns_pid` the process's own number for itself; `root` its root folder ("" for here). The
- * file must belong to the process's user `uid`. ERR_NOT_FOUND where there is none.
+ * /tmp/perf-PID.map of a process that compiles code at run time: addresses are absolute. `pid` is
+ * as seen here; `ns_pid` the process's own number for itself; `root` its root folder ("" for here).
+ * The file must belong to the process's user `uid`. ERR_NOT_FOUND where there is none.
  */
 struct error *symbol_module_perf_map(uint32_t pid, uint32_t ns_pid, const char *root, uint32_t uid,
 				     struct symbol_module **ret) MUST_USE;

@@ -33,8 +33,9 @@ struct image {
 	VEC(struct image_section) sections;
 	struct build_id build_id;
 	bool has_build_id;
-	bool has_eh_frame_hdr;
+	bool has_eh_frame_hdr, has_dynamic;
 	uint64_t eh_frame_hdr_vaddr, eh_frame_hdr_size;
+	uint64_t dynamic_vaddr, dynamic_size;
 };
 
 /* size bytes at a file offset; NULL where the file does not have all of them. */
@@ -91,6 +92,10 @@ static void read_segments(struct image *img, Elf *elf)
 			img->has_eh_frame_hdr = true;
 			img->eh_frame_hdr_vaddr = p.p_vaddr;
 			img->eh_frame_hdr_size = p.p_memsz;
+		} else if (p.p_type == PT_DYNAMIC && !img->has_dynamic) {
+			img->has_dynamic = true;
+			img->dynamic_vaddr = p.p_vaddr;
+			img->dynamic_size = p.p_filesz;
 		} else if (p.p_type == PT_NOTE && !img->has_build_id) {
 			const uint8_t *notes = file_range(img, p.p_offset, p.p_filesz);
 			img->has_build_id =
@@ -310,6 +315,15 @@ bool image_eh_frame_hdr(const struct image *img, uint64_t *ret_vaddr, uint64_t *
 		return false;
 	*ret_vaddr = img->eh_frame_hdr_vaddr;
 	*ret_size = img->eh_frame_hdr_size;
+	return true;
+}
+
+bool image_dynamic(const struct image *img, uint64_t *ret_vaddr, uint64_t *ret_size)
+{
+	if (!img->has_dynamic)
+		return false;
+	*ret_vaddr = img->dynamic_vaddr;
+	*ret_size = img->dynamic_size;
 	return true;
 }
 

@@ -64,6 +64,9 @@ const struct image_section *image_find_section(const struct image *img, const ch
 /* PT_GNU_EH_FRAME as (vaddr, size); false where there is none. */
 bool image_eh_frame_hdr(const struct image *img, uint64_t *ret_vaddr, uint64_t *ret_size);
 
+/* PT_DYNAMIC as (vaddr, size); false where there is none. */
+bool image_dynamic(const struct image *img, uint64_t *ret_vaddr, uint64_t *ret_size);
+
 /* Bytes at a virtual address that lie in the file, and how many follow in that segment; NULL where
  * there are none. */
 const uint8_t *image_at_vaddr(const struct image *img, uint64_t vaddr, uint64_t *ret_left);
