@@ -16,25 +16,16 @@
  */
 #include "flamegraph/formats/folded.h"
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #include "base/buf.h"
 #include "base/text.h"
+#include "flamegraph/formats/memo.h"
+#include "flamegraph/model/frame_kind.h"
 
 /* What a frame's text stands for. */
-struct frame_ref {
-	const char *text; /* in the input; NULL: the slot is free */
-	uint32_t len;
-	uint32_t hash;
+struct frame {
 	uint32_t name; /* string of the profile */
 	uint32_t location;
 	bool inlined;
-};
-
-struct frame_table {
-	struct frame_ref *slots;
-	uint32_t mask, count;
 };
 
 /* A frame of the previous line: where its text ends and the stack that it ends. */
@@ -45,8 +36,8 @@ struct step {
 
 struct reader {
 	struct profile *p;
-	struct frame_table frames;
-	struct map chains; /* (location, name) -> location with that name inlined into it */
+	struct memo frame_ids; /* a frame's text -> frame */
+	VEC(struct frame) frames;
 	VEC(struct step) steps;
 	const char *previous; /* the stack of the previous line, in the input */
 	uint32_t previous_len;
@@ -58,17 +49,6 @@ struct reader {
 };
 
 /* --- names --- */
-
-static bool is_sentinel(const char *s, size_t n)
-{
-	static const char *const names[] = { "-", "--", "[guessed]", "[kernel, not visible]" };
-	static const char truncated[] = "[truncated: ";
-
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		if (n == strlen(names[i]) && memcmp(s, names[i], n) == 0)
-			return true;
-	return n >= strlen(truncated) && memcmp(s, truncated, strlen(truncated)) == 0;
-}
 
 static uint32_t intern_name(struct reader *r, const char *s, size_t n)
 {
@@ -85,100 +65,43 @@ static uint32_t intern_name(struct reader *r, const char *s, size_t n)
 	return name;
 }
 
-/* Fills in a new slot. */
-static void resolve_frame(struct reader *r, struct frame_ref *f)
+static struct frame parse_frame(struct reader *r, const char *s, size_t n)
 {
 	enum frame_kind kind = FRAME_USER;
-	size_t n = f->len;
+	struct frame f = { 0 };
 
-	if (n > 4 && memcmp(f->text + n - 4, "_[", 2) == 0 && f->text[n - 1] == ']') {
-		char mark = f->text[n - 2];
+	if (n > 4 && memcmp(s + n - 4, "_[", 2) == 0 && s[n - 1] == ']') {
+		char mark = s[n - 2];
 		if (mark == 'k')
 			kind = FRAME_KERNEL;
 		else if (mark == 'j')
 			kind = FRAME_JIT;
-		f->inlined = mark == 'i';
-		if (kind != FRAME_USER || f->inlined)
+		f.inlined = mark == 'i';
+		if (kind != FRAME_USER || f.inlined)
 			n -= 4;
-	} else if (is_sentinel(f->text, n)) {
+	} else if (frame_is_sentinel(s, n)) {
 		kind = FRAME_SENTINEL;
 	}
-	f->name = intern_name(r, f->text, n);
-	f->location = profile_name_location(r->p, f->name, kind);
-}
-
-static struct frame_ref *find_slot(const struct frame_table *t, const char *s, uint32_t n,
-				   uint32_t hash)
-{
-	uint32_t i = hash & t->mask;
-
-	while (t->slots[i].text && (t->slots[i].hash != hash || t->slots[i].len != n ||
-				    memcmp(t->slots[i].text, s, n) != 0))
-		i = (i + 1) & t->mask;
-	return &t->slots[i];
-}
-
-static void grow_table(struct frame_table *t)
-{
-	struct frame_table old = *t;
-	uint32_t slots = old.slots ? (old.mask + 1) * 2 : 4096;
-
-	t->slots = mem_calloc(slots, sizeof(*t->slots));
-	t->mask = slots - 1;
-	for (uint32_t i = 0; old.slots && i <= old.mask; i++) {
-		const struct frame_ref *f = &old.slots[i];
-		if (f->text)
-			*find_slot(t, f->text, f->len, f->hash) = *f;
-	}
-	free(old.slots);
-}
-
-static const struct frame_ref *find_frame(struct reader *r, const char *s, uint32_t n)
-{
-	uint32_t hash = (uint32_t)XXH3_64bits(s, n);
-
-	if (!r->frames.slots || r->frames.count > r->frames.mask / 2)
-		grow_table(&r->frames);
-
-	struct frame_ref *f = find_slot(&r->frames, s, n, hash);
-	if (!f->text) {
-		r->frames.count++;
-		*f = (struct frame_ref){ .text = s, .len = n, .hash = hash };
-		resolve_frame(r, f);
-	}
+	f.name = intern_name(r, s, n);
+	f.location = profile_name_location(r->p, f.name, kind);
 	return f;
-}
-
-/* The location of `location` with one more function inlined into its innermost one. */
-static uint32_t chain_location(struct reader *r, uint32_t location, uint32_t name)
-{
-	struct profile *p = r->p;
-	uint32_t *id = map_at(&r->chains, map_key2(location, name));
-
-	if (*id == MAP_NONE) {
-		struct profile_location outer = p->locations.items[location];
-		VEC(struct profile_line) lines = { 0 };
-		struct profile_function inlined = { .name = name };
-
-		vec_push(&lines,
-			 (struct profile_line){ .function = profile_intern_function(p, &inlined) });
-		for (uint32_t i = 0; i < outer.n_lines; i++)
-			vec_push(&lines, p->lines.items[outer.first_line + i]);
-		*id = profile_add_location(p, &outer, lines.items, (uint32_t)lines.count);
-		vec_deinit(&lines);
-	}
-	return *id;
 }
 
 static uint32_t push_frame(struct reader *r, uint32_t stack, const char *s, uint32_t n)
 {
-	const struct frame_ref *f = find_frame(r, s, n);
+	uint32_t *id = memo_at(&r->frame_ids, s, n);
 
+	if (*id == MEMO_NONE) {
+		*id = (uint32_t)r->frames.count;
+		vec_push(&r->frames, parse_frame(r, s, n));
+	}
+	const struct frame *f = &r->frames.items[*id];
 	if (!f->inlined || !stack)
 		return profile_push(r->p, stack, f->location);
 
 	struct profile_stack outer = r->p->stacks.items[stack];
-	return profile_push(r->p, outer.parent, chain_location(r, outer.location, f->name));
+	return profile_push(r->p, outer.parent,
+			    profile_inline_location(r->p, outer.location, f->name));
 }
 
 /* --- stacks --- */
@@ -483,8 +406,8 @@ struct error *folded_read(const void *bytes, size_t size, const struct read_opti
 		err = error_hint(error_new(ERR_FORMAT, "%s holds no stacks",
 					   o->name ? o->name : "the input"),
 				 "folded text is one `root;...;leaf COUNT` a line");
-	free(r.frames.slots);
-	map_deinit(&r.chains);
+	memo_deinit(&r.frame_ids);
+	vec_deinit(&r.frames);
 	vec_deinit(&r.steps);
 	return err;
 }

@@ -36,6 +36,7 @@ void profile_deinit(struct profile *p)
 	map_deinit(&p->stack_ids);
 	map_deinit(&p->sample_ids);
 	map_deinit(&p->name_locations);
+	map_deinit(&p->inline_locations);
 	map_deinit(&p->label_set_ids);
 	map_deinit(&p->function_ids);
 	*p = (struct profile){ 0 };
@@ -133,6 +134,24 @@ uint32_t profile_name_location(struct profile *p, uint32_t name, enum frame_kind
 						     p,
 						     &(struct profile_function){ .name = name }) };
 		*id = profile_add_location(p, &(struct profile_location){ .kind = kind }, &line, 1);
+	}
+	return *id;
+}
+
+uint32_t profile_inline_location(struct profile *p, uint32_t location, uint32_t name)
+{
+	uint32_t *id = map_at(&p->inline_locations, map_key2(location, name));
+
+	if (*id == MAP_NONE) {
+		struct profile_location outer = p->locations.items[location];
+		struct profile_function inlined = { .name = name };
+		struct profile_line *lines = mem_calloc(outer.n_lines + 1, sizeof(*lines));
+
+		lines[0].function = profile_intern_function(p, &inlined);
+		memcpy(&lines[1], &p->lines.items[outer.first_line],
+		       outer.n_lines * sizeof(*lines));
+		*id = profile_add_location(p, &outer, lines, outer.n_lines + 1);
+		free(lines);
 	}
 	return *id;
 }

@@ -115,9 +115,10 @@ struct profile {
 
 	/* lookups */
 	VEC(struct profile_stack_links) stack_links;
-	struct map stack_ids;	   /* (parent, location) of children that the links do not hold */
-	struct map sample_ids;	   /* (stack, labels) */
-	struct map name_locations; /* name and kind -> location of profile_name_location() */
+	struct map stack_ids;	     /* (parent, location) of children that the links do not hold */
+	struct map sample_ids;	     /* (stack, labels) */
+	struct map name_locations;   /* name and kind -> location of profile_name_location() */
+	struct map inline_locations; /* (location, name) -> that of profile_inline_location() */
 	struct map label_set_ids, function_ids;
 };
 
@@ -153,6 +154,9 @@ uint32_t profile_add_location(struct profile *p, const struct profile_location *
 
 /* The location of a frame that is only a name (text formats, sentinels): one a name and kind. */
 uint32_t profile_name_location(struct profile *p, uint32_t name, enum frame_kind kind);
+
+/* The location of `location` with one more function, known by name, inlined into its innermost. */
+uint32_t profile_inline_location(struct profile *p, uint32_t location, uint32_t name);
 
 /* The stack that is `parent` with one more location inside. */
 uint32_t profile_push(struct profile *p, uint32_t parent, uint32_t location);

@@ -84,7 +84,8 @@ static struct error *convert(struct convert *c, const char *path)
 	c->read.label_ids = c->write.fold_pid || c->write.fold_tid;
 
 	TRY(input_read(path, c->from, &c->read, &notices, &p, &format));
-	/* Marks that folded text came with are kept. */
+	/* Marks that folded text came with are kept; the script always marks inlined frames. */
+	c->write.mark_inlined |= c->read.names == NAMES_PERL;
 	if (c->mark_all || format == format_by_name("folded"))
 		c->write.mark_kernel = c->write.mark_jit = c->write.mark_inlined = true;
 
