@@ -69,6 +69,21 @@ $(BUILD)/gen/flamegraph_assets.h: flamegraph/assets/embed.sh $(ASSETS)
 
 $(BUILD)/flamegraph/render/page.o: $(BUILD)/gen/flamegraph_assets.h
 
+# --- pprof: C from its schema ---
+PPROF_GEN := $(BUILD)/gen/flamegraph/formats/profile.pb-c
+
+$(PPROF_GEN).c $(PPROF_GEN).h &: flamegraph/formats/profile.proto
+	$(call say,GEN,$(PPROF_GEN).c)
+	$(Q)mkdir -p $(BUILD)/gen
+	$(Q)protoc-c --c_out=$(BUILD)/gen $<
+
+$(PPROF_GEN).o: $(PPROF_GEN).c $(PPROF_GEN).h
+	$(call say,CC,$<)
+	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+$(BUILD)/flamegraph/formats/pprof_read.o $(BUILD)/flamegraph/formats/pprof_write.o: $(PPROF_GEN).h
+$(BUILD)/libflamegraph.a: $(PPROF_GEN).o
+
 # --- unit tests: tests/unit/X_test.c is one cmocka program ---
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(sort $(wildcard tests/unit/*_test.c)))
 

@@ -5,15 +5,13 @@
 #include "base/buf.h"
 #include "flamegraph/formats/folded.h"
 #include "flamegraph/formats/perf_script.h"
+#include "flamegraph/formats/pprof.h"
 #include "flamegraph/formats/svg.h"
 
 /* A new format is one line here. Detection asks from top to bottom: what has a magic number first,
  * text that could be anything last. */
 const struct format *const formats[] = {
-	&format_svg,
-	&format_perf_script,
-	&format_folded,
-	NULL,
+	&format_svg, &format_pprof, &format_perf_script, &format_folded, NULL,
 };
 
 void format_notice(const struct format_notices *n, const char *fmt, ...)
