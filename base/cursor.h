@@ -18,7 +18,8 @@ struct cursor {
 
 static inline struct cursor cursor_make(const void *bytes, size_t size)
 {
-	return (struct cursor){ bytes, (const uint8_t *)bytes + size, false };
+	/* NULL with size 0 is an empty cursor; even NULL + 0 would be undefined. */
+	return (struct cursor){ bytes, size ? (const uint8_t *)bytes + size : bytes, false };
 }
 
 static inline bool cursor_ok(const struct cursor *c)

@@ -178,6 +178,10 @@ static void set_bp(struct unwind_rule *r, const struct cfa_state *s)
 {
 	int64_t slot = s->bp.offset;
 
+	if (!fits(slot, UNWIND_RULE_BP_OFFSET_BITS)) {
+		r->bp_kind = UNWIND_BP_UNKNOWN;
+		return;
+	}
 	switch (s->bp.place) {
 	case CFA_PLACE_UNSPECIFIED:
 	case CFA_PLACE_SAME:
@@ -195,10 +199,8 @@ static void set_bp(struct unwind_rule *r, const struct cfa_state *s)
 	default:
 		r->bp_kind = UNWIND_BP_UNKNOWN;
 	}
-	if (r->bp_kind != UNWIND_BP_UNKNOWN && fits(slot, UNWIND_RULE_BP_OFFSET_BITS))
+	if (r->bp_kind != UNWIND_BP_UNKNOWN)
 		r->bp_offset = slot;
-	else
-		r->bp_kind = UNWIND_BP_UNKNOWN;
 }
 
 /* The return address: directly below the CFA, somewhere else near it, or in a register. */
@@ -212,7 +214,8 @@ static bool set_ra(struct unwind_rule *r, const struct cfa_state *s)
 		return false;
 	if (s->ra.offset == -8)
 		return true;
-	if (s->kind != UNWIND_RULE_REG || !fits(s->ra.offset + 8, UNWIND_RULE_POST_BITS))
+	if (s->kind != UNWIND_RULE_REG || !fits(s->ra.offset, UNWIND_RULE_POST_BITS) ||
+	    !fits(s->ra.offset + 8, UNWIND_RULE_POST_BITS))
 		return false;
 	r->post = s->ra.offset + 8;
 	return true;
@@ -350,7 +353,7 @@ static bool run_rare(struct machine *m, struct cursor *c, uint8_t op)
 	case DW_CFA_GNU_negative_offset_extended:
 		reg = cursor_uleb(c);
 		set_register(m, reg, CFA_PLACE_AT_CFA, 0,
-			     -scale(cursor_uleb(c), m->cie->data_align));
+			     scale(-cursor_uleb(c), m->cie->data_align));
 		return true;
 	case DW_CFA_restore_extended:
 		restore_register(m, cursor_uleb(c));

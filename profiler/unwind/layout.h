@@ -111,10 +111,10 @@ static inline __attribute__((always_inline)) struct unwind_rule unwind_rule_unpa
 	return (struct unwind_rule){
 		.kind = bits & 15,
 		.base = bits >> 4 & 15,
-		.offset = (__s64)(bits << 35) >> 43 << 3,
+		.offset = ((__s64)(bits << 35) >> 43) * 8,
 		.bp_kind = bits >> 29 & 3,
-		.bp_offset = (__s64)(bits << 19) >> 50 << 3,
-		.post = (__s64)(bits << 8) >> 53 << 3,
+		.bp_offset = ((__s64)(bits << 19) >> 50) * 8,
+		.post = ((__s64)(bits << 8) >> 53) * 8,
 		.flags = bits >> 56,
 	};
 }
