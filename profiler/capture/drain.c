@@ -64,6 +64,8 @@ static void handle(struct capture *c, const struct pev_record *r, uint32_t ring_
 		break;
 	case PEV_RECORD_COMM:
 		proc_model_comm(&c->model, r->pid, r->tid, r->comm.name, r->comm.is_exec, r->time);
+		if (r->comm.is_exec && c->walk.waiting.count)
+			session_settle(c, map_find(&c->model.by_tid, r->tid), true);
 		break;
 	case PEV_RECORD_FORK:
 		proc_model_fork(&c->model, r->pid, r->task.ppid, r->tid, r->task.ptid, r->time);

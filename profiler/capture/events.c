@@ -41,7 +41,7 @@ static struct error *open_owners(struct events *e)
 		.wakeup_watermark = e->ring_bytes / 4,
 	};
 
-	attr.sample_type &= ~(uint64_t)PERF_SAMPLE_CALLCHAIN;
+	attr.sample_type &= ~(uint64_t)(PERF_SAMPLE_CALLCHAIN | PERF_SAMPLE_READ);
 	for (int cpu = 0; cpu < sysconf(_SC_NPROCESSORS_CONF); cpu++) {
 		int fd = pev_open(&attr, 0, cpu, -1, 0);
 

@@ -197,6 +197,7 @@ void session_write_facts(struct capture *c)
 {
 	struct rusage usage;
 
+	session_settle(c, UINT32_MAX, false);
 	write_ledger(c);
 	write_diagnostics(c);
 	getrusage(RUSAGE_SELF, &usage);

@@ -58,6 +58,8 @@ void ledger_throttle(struct ledger *l, uint64_t stream, bool start, uint64_t tim
 void ledger_sum(const struct ledger *l, uint64_t period, struct ledger_rest *ret,
 		void (*each)(void *context, uint32_t thread, int64_t beyond), void *context)
 {
+	VEC(uint8_t) was_sampled = { 0 }; /* by thread: 0 did not run, 1 ran, 2 was sampled */
+
 	*ret = (struct ledger_rest){ 0 };
 	for (size_t i = 0; i < l->entries.count; i++) {
 		const struct ledger_entry *e = &l->entries.items[i];
@@ -72,8 +74,14 @@ void ledger_sum(const struct ledger *l, uint64_t period, struct ledger_rest *ret
 		whole = rest > 0 ? rest - rest % (int64_t)period : 0;
 		ret->unsampled += rest - whole;
 		ret->beyond += whole;
-		ret->unsampled_tasks += e->samples == 0 && e->count > 0;
+		while (was_sampled.count <= e->thread)
+			vec_push(&was_sampled, 0);
+		if (e->count)
+			was_sampled.items[e->thread] |= e->samples ? 2 : 1;
 		if (whole)
 			each(context, e->thread, whole);
 	}
+	for (size_t i = 0; i < was_sampled.count; i++)
+		ret->unsampled_tasks += was_sampled.items[i] == 1;
+	vec_deinit(&was_sampled);
 }

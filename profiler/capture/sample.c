@@ -6,6 +6,7 @@
 #include <asm/perf_regs.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "profiler/capture/session.h"
 
 /* A walk ends for the lack of a file at most this often; each time one more is opened. */
@@ -106,6 +107,16 @@ static void walk(struct capture *c, uint32_t process, const struct pev_record *r
 	}
 	if (result->status == UNWIND_DEFER)
 		result->status = UNWIND_DEFER_CUT;
+	if (result->status != UNWIND_OK_STOP)
+		log_debug("sample",
+			  "%u/%u %s after %u frames at %#llx: ip %#llx sp %#llx bp %#llx, copied "
+			  "%llu of %llu%s",
+			  r->pid, r->tid, unwind_status_name(result->status), result->count,
+			  (unsigned long long)result->fault_address, (unsigned long long)regs->ip,
+			  (unsigned long long)stack.base,
+			  (unsigned long long)regs->gpr[UNWIND_REG_BP],
+			  (unsigned long long)s->stack_size, (unsigned long long)s->stack_room,
+			  r->in_kernel ? ", in the kernel" : "");
 }
 
 /* The user part. Status and frames in c->walk.frames; returns their number. */
@@ -142,6 +153,42 @@ static uint32_t walk_user(struct capture *c, uint32_t process, const struct pev_
 	}
 	p->was_execed = false;
 	return result.count;
+}
+
+static void write_sample(struct capture *c, const struct recording_sample *s)
+{
+	recording_add_sample(c->writer, s);
+	c->walk.by_status[s->status]++;
+	if (unwind_status_class(s->status) == UNWIND_CLASS_WHOLE)
+		c->complete++;
+	else if (unwind_status_class(s->status) == UNWIND_CLASS_CUT)
+		c->cut++;
+}
+
+/*
+ * In execve, between the new memory and the record that tells of it, nothing of the old stack can
+ * be copied: such a sample waits for what its thread does next.
+ */
+static bool may_be_exec(const struct pev_record *r, uint32_t count)
+{
+	return r->in_kernel && r->sample.regs && r->sample.stack_size == 0 && count <= 1;
+}
+
+void session_settle(struct capture *c, uint32_t thread, bool was_exec)
+{
+	for (size_t i = 0; i < c->walk.waiting.count; i++) {
+		struct recording_sample *s = &c->walk.waiting.items[i].sample;
+
+		if (thread != UINT32_MAX && c->walk.waiting.items[i].thread != thread)
+			continue;
+		if (was_exec) {
+			s->status = UNWIND_EXEC;
+			s->stack = c->walk.waiting.items[i].kernel_stack;
+		}
+		write_sample(c, s);
+		c->walk.waiting.items[i--] = *vec_last(&c->walk.waiting);
+		c->walk.waiting.count--;
+	}
 }
 
 static uint32_t kernel_file(struct capture *c)
@@ -205,27 +252,30 @@ void session_sample(struct capture *c, const struct pev_record *r)
 {
 	uint32_t thread = proc_model_thread(&c->model, r->pid, r->tid, r->time);
 	uint32_t process = proc_thread_at(&c->model, thread)->process;
-	enum unwind_status status;
-	uint32_t count = walk_user(c, process, r, &status);
-	uint32_t stack = add_user_frames(c, process, count);
+	struct recording_sample sample = {
+		.time_ns = r->time,
+		.weight = r->sample.period,
+		.thread = proc_model_thread_id(&c->model, thread),
+		.comm = proc_model_comm_of(&c->model, process),
+		.cpu = (uint16_t)r->cpu,
+		.event = c->event,
+	};
 
-	if (r->in_kernel)
-		stack = add_kernel_frames(c, r, stack);
+	session_settle(c, thread, false);
 	ledger_sample(&c->ledger, thread, r->cpu, r->sample.period);
-	recording_add_sample(c->writer, &(struct recording_sample){
-						.time_ns = r->time,
-						.weight = r->sample.period,
-						.thread = proc_model_thread_id(&c->model, thread),
-						.comm = proc_model_comm_of(&c->model, process),
-						.stack = stack,
-						.cpu = (uint16_t)r->cpu,
-						.event = c->event,
-						.status = status,
-					});
-	c->walk.by_status[status]++;
 	c->samples++;
-	if (unwind_status_class(status) == UNWIND_CLASS_WHOLE)
-		c->complete++;
-	else if (unwind_status_class(status) == UNWIND_CLASS_CUT)
-		c->cut++;
+
+	uint32_t count = walk_user(c, process, r, &sample.status);
+
+	sample.stack = add_user_frames(c, process, count);
+	if (r->in_kernel)
+		sample.stack = add_kernel_frames(c, r, sample.stack);
+	if (may_be_exec(r, count))
+		vec_push(&c->walk.waiting, (struct session_waiting){
+						   .thread = thread,
+						   .sample = sample,
+						   .kernel_stack = add_kernel_frames(c, r, 0),
+					   });
+	else
+		write_sample(c, &sample);
 }

@@ -14,10 +14,18 @@
 
 #define SESSION_KERNEL_FRAMES_MAX 256
 
+/* A sample that waits for what its thread does next. */
+struct session_waiting {
+	uint32_t thread;
+	uint32_t kernel_stack; /* the stack, if it turns out to have been in execve */
+	struct recording_sample sample;
+};
+
 /* Scratch of the sample in work, and what only the drain thread touches. */
 struct session_walk {
 	struct unwind_frame frames[UNWIND_MAX_FRAMES];
 	uint64_t by_status[UNWIND_STATUS_COUNT];
+	VEC(struct session_waiting) waiting;
 	uint32_t kernel_file; /* in the recording; 0: not there yet */
 };
 
@@ -59,6 +67,10 @@ void drain_round(struct capture *c, uint64_t until_ns);
 
 /* sample.c: unwinds a sample and writes it. */
 void session_sample(struct capture *c, const struct pev_record *r);
+
+/* Writes the samples of a thread that waited (UINT32_MAX: of all), now that it is known whether it
+ * was in execve. */
+void session_settle(struct capture *c, uint32_t thread, bool was_exec);
 
 /* finish.c: what the session learned, as facts and diagnostics. */
 void session_write_facts(struct capture *c);

@@ -84,7 +84,7 @@ static void pev_fill(struct pev_sampling *s, uint64_t period, uint32_t stack_byt
 		.sample_period = period,
 		.sample_type = PERF_SAMPLE_IDENTIFIER | PERF_SAMPLE_IP | PERF_SAMPLE_TID |
 			       PERF_SAMPLE_TIME | PERF_SAMPLE_CPU | PERF_SAMPLE_PERIOD |
-			       PERF_SAMPLE_CALLCHAIN | PERF_SAMPLE_REGS_USER |
+			       PERF_SAMPLE_READ | PERF_SAMPLE_CALLCHAIN | PERF_SAMPLE_REGS_USER |
 			       PERF_SAMPLE_STACK_USER,
 		.read_format = PERF_FORMAT_TOTAL_TIME_ENABLED | PERF_FORMAT_TOTAL_TIME_RUNNING |
 			       PERF_FORMAT_ID | PEV_FORMAT_LOST,
@@ -120,7 +120,9 @@ static void pev_leave_kernel_out(struct pev_sampling *s)
 struct error *pev_sampling_probe(const struct pev_kind *kind, uint64_t period, uint32_t stack_bytes,
 				 bool user_only, struct pev_sampling *ret)
 {
-	struct pev_sampling s = { .kind = kind, .sees_kernel = true, .counts_lost = true };
+	struct pev_sampling s = {
+		.kind = kind, .sees_kernel = true, .counts_lost = true, .keeps_own = true
+	};
 	int fd, errnum;
 
 	pev_fill(&s, period, stack_bytes);
@@ -131,6 +133,9 @@ struct error *pev_sampling_probe(const struct pev_kind *kind, uint64_t period, u
 		log_debug("perf", "open %s: %s", kind->name, strerror(errnum));
 		if ((errnum == EACCES || errnum == EPERM) && s.sees_kernel) {
 			pev_leave_kernel_out(&s);
+		} else if (errnum == EINVAL && s.keeps_own) {
+			s.keeps_own = false;
+			s.attr.sample_type &= ~(uint64_t)PERF_SAMPLE_READ;
 		} else if (errnum == EINVAL && s.counts_lost) {
 			s.counts_lost = false;
 			s.attr.read_format &= ~(uint64_t)PEV_FORMAT_LOST;

@@ -36,6 +36,11 @@ struct pev_sampling {
 	struct perf_event_attr attr;
 	bool sees_kernel; /* kernel samples and kernel frames */
 	bool counts_lost; /* read() gives lost samples */
+
+	/* Each thread keeps its own events. Before Linux 6.12 the scheduler may exchange those of
+	 * two threads that inherited them from one, and a shell that forks loses what it ran of a
+	 * period with each child. Samples that carry counts (PERF_SAMPLE_READ) forbid that. */
+	bool keeps_own;
 };
 
 /*

@@ -50,6 +50,10 @@ static void parse_sample(struct cursor *c, const struct pev_format *format, stru
 	r->cpu = cursor_u32(c);
 	cursor_skip(c, 4);
 	s->period = cursor_u64(c);
+	if (format->sample_type & PERF_SAMPLE_READ) {
+		s->count = cursor_u64(c);
+		cursor_skip(c, 8 * (uint64_t)__builtin_popcountll(format->read_format));
+	}
 	if (format->sample_type & PERF_SAMPLE_CALLCHAIN) {
 		s->callchain_count = cursor_u64(c);
 		if (s->callchain_count > cursor_left(c) / 8)
