@@ -101,6 +101,7 @@ static struct error *decode_head(struct decoder *d, struct cursor c)
 	r->start_wall_ns = cursor_uleb(&c);
 	r->backend = next_string(d, &c);
 	r->host = next_string(d, &c);
+	r->boot = next_string(d, &c);
 	for (uint64_t n = cursor_uleb(&c); n && cursor_ok(&c); n--)
 		vec_push(&r->command, next_string(d, &c));
 	for (uint64_t n = cursor_uleb(&c); n && cursor_ok(&c); n--)

@@ -136,6 +136,7 @@ void encode_head(struct encoder *e, const struct recording *r, const uint32_t *s
 	buf_add_uleb(raw, r->start_wall_ns);
 	buf_add_uleb(raw, r->backend);
 	buf_add_uleb(raw, r->host);
+	buf_add_uleb(raw, r->boot);
 	buf_add_uleb(raw, r->command.count);
 	for (size_t i = 0; i < r->command.count; i++)
 		buf_add_uleb(raw, r->command.items[i]);

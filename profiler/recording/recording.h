@@ -203,6 +203,7 @@ struct recording {
 	VEC(uint32_t) command; /* strings */
 	uint32_t backend;
 	uint32_t host; /* string: "NODE, Linux RELEASE, MACHINE" */
+	uint32_t boot; /* string: the kernel's id of this boot: its addresses hold as long */
 	uint64_t start_ns, start_wall_ns;
 	/* index 0 of each is unused, as ids count from 1 (events count from 0) */
 	VEC(struct recording_event) events;

@@ -118,6 +118,17 @@ static uint32_t add_text(struct recording_writer *w, const char *s)
 	return s ? recording_add_string(w, s, strlen(s)) : 0;
 }
 
+static void add_boot_id(struct recording_writer *w)
+{
+	CLEANUP(mem_cleanup) char *id = NULL;
+	CLEANUP(error_cleanup) struct error *err = NULL;
+	size_t n;
+
+	err = file_read_proc("/proc/sys/kernel/random/boot_id", 64, &id, &n);
+	if (!err)
+		w->tables.boot = recording_add_string(w, id, strcspn(id, "\n"));
+}
+
 static void write_head(struct recording_writer *w, const struct recording_info *info)
 {
 	const unsigned char versions[4] = { RECORDING_MAJOR & 0xff, RECORDING_MAJOR >> 8,
@@ -139,6 +150,7 @@ static void write_head(struct recording_writer *w, const struct recording_info *
 			   names.machine);
 		t->host = add_text(w, buf_str(&text));
 	}
+	add_boot_id(w);
 
 	buf_clear(&text);
 	buf_add(&text, RECORDING_MAGIC, RECORDING_MAGIC_BYTES);
