@@ -81,7 +81,8 @@ static struct error *start_drain(struct capture *c)
 {
 	int errnum;
 
-	c->start_ns = session_now();
+	if (!c->start_ns)
+		c->start_ns = session_now();
 	errnum = pthread_create(&c->drain, NULL, drain_thread, c);
 	if (errnum)
 		return error_errno(errnum, "cannot start a thread");
@@ -103,11 +104,28 @@ static void scan_targets(struct capture *c, const struct proc_ids *pids)
 	}
 }
 
+static void drain_while_attaching(void *session)
+{
+	drain_round(session, session_now());
+}
+
+static bool is_inherited(void *session, uint32_t tid)
+{
+	struct capture *c = session;
+	uint32_t thread = map_find(&c->model.by_tid, tid);
+
+	return thread != MAP_NONE && proc_thread_at(&c->model, thread)->was_told &&
+	       !proc_thread_at(&c->model, thread)->has_ended;
+}
+
 static struct error *attach(struct capture *c)
 {
+	struct events_hooks hooks = { drain_while_attaching, is_inherited, c };
+	int nice = session_hurry();
 	struct proc_ids pids = { 0 };
 	struct error *err = NULL;
 
+	c->start_ns = session_now();
 	for (size_t i = 0; i < c->targets.count && c->target != CAPTURE_THREADS; i++)
 		proc_ids_add(&pids, c->targets.items[i]);
 	if (c->target == CAPTURE_THREADS) {
@@ -118,10 +136,11 @@ static struct error *attach(struct capture *c)
 			proc_model_thread(&c->model, proc_of_thread(tid), tid, session_now());
 		}
 	} else {
-		err = events_attach_processes(&c->events, &pids);
+		err = events_attach_processes(&c->events, &pids, &hooks);
 		if (!err)
 			scan_targets(c, &pids);
 	}
+	setpriority(PRIO_PROCESS, 0, nice);
 	vec_deinit(&pids);
 	c->live_threads = c->model.live_threads;
 	c->live_targets = c->targets.count;

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -19,6 +20,7 @@
 #define FLUSH_NS      1000000000ull
 #define RELEASE_EVERY (256u << 10) /* bytes that may be read before the kernel gets them back */
 #define LIVE_CHECK_NS 200000000ull
+#define RESCAN_NS     100000000ull /* of all maps, when records were lost */
 
 uint64_t session_now(void)
 {
@@ -26,6 +28,15 @@ uint64_t session_now(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
+}
+
+int session_hurry(void)
+{
+	int nice = getpriority(PRIO_PROCESS, 0);
+
+	if (setpriority(PRIO_PROCESS, 0, -20) != 0)
+		log_debug("capture", "no higher priority: %s", strerror(errno));
+	return nice;
 }
 
 static void handle_map(struct capture *c, const struct pev_record *r)
@@ -76,7 +87,7 @@ static void handle(struct capture *c, const struct pev_record *r, uint32_t ring_
 	case PEV_RECORD_LOST:
 		c->ledger.lost_records += r->lost;
 		c->lost += r->lost;
-		proc_model_rescan_all(&c->model, session_now());
+		c->rescan_due = true;
 		break;
 	case PEV_RECORD_LOST_SAMPLES:
 		c->ledger.lost_samples += r->lost;
@@ -198,9 +209,10 @@ void *drain_thread(void *session)
 	struct capture *c = session;
 	size_t n = c->events.cpus.count;
 	struct pollfd *fds = mem_calloc(n + 1, sizeof(*fds));
-	uint64_t flushed = session_now(), checked = flushed;
+	uint64_t flushed = session_now(), checked = flushed, rescanned = 0;
 
 	prctl(PR_SET_NAME, "cprof-drain");
+	session_hurry();
 	for (size_t i = 0; i < n; i++)
 		fds[i] = (struct pollfd){ .fd = c->events.cpus.items[i].owner, .events = POLLIN };
 	fds[n] = (struct pollfd){ .fd = c->wake, .events = POLLIN };
@@ -211,6 +223,11 @@ void *drain_thread(void *session)
 			break;
 		now = session_now();
 		drain_round(c, now - LAG_NS);
+		if (c->rescan_due && now - rescanned >= RESCAN_NS) {
+			c->rescan_due = false;
+			rescanned = now;
+			proc_model_rescan_all(&c->model, now);
+		}
 		if (now - checked >= LIVE_CHECK_NS) {
 			check_live(c);
 			checked = now;

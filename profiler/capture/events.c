@@ -1,7 +1,6 @@
 #include "profiler/capture/events.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
@@ -145,6 +144,7 @@ void events_deinit(struct events *e)
 	vec_deinit(&e->fds);
 	vec_deinit(&e->cpus);
 	vec_deinit(&e->tids);
+	map_deinit(&e->known_tids);
 }
 
 /* Room for that many more descriptors: the soft limit may be raised to the hard one. */
@@ -206,68 +206,33 @@ struct error *events_open_thread(struct events *e, uint32_t tid, bool on_exec, b
 
 /* --- attaching --- */
 
-/* Threads that were started by one that already had events inherited them: their forks are told in
- * the rings, which nobody has drained yet. */
-static void take_forks(struct events *e, struct proc_ids *tids)
-{
-	for (size_t i = 0; i < e->cpus.count; i++) {
-		struct pev_ring ring = e->cpus.items[i].ring; /* a look, without taking */
-		const struct perf_event_header *header;
-		struct pev_record r;
-		size_t size;
-
-		pev_ring_refresh(&ring);
-		while ((header = pev_ring_peek(&ring, &size))) {
-			if (header->type == PERF_RECORD_FORK) {
-				pev_record_parse(header, size, &e->format, &r);
-				if (r.kind == PEV_RECORD_FORK)
-					vec_push(tids, r.tid);
-			}
-			pev_ring_pop(&ring, size);
-		}
-	}
-}
-
-static int compare_ids(const void *a, const void *b)
-{
-	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-static bool has_id(const struct proc_ids *sorted, uint32_t id)
-{
-	return sorted->count &&
-	       bsearch(&id, sorted->items, sorted->count, sizeof(id), compare_ids) != NULL;
-}
-
-/* Opens the events of those threads that have none. *ret_opened counts them. */
+/* Opens the events of those threads that have none. *ret_opened counts them. A thread that one with
+ * events has started inherited its own, and its start was told in the rings. */
 static struct error *attach_round(struct events *e, const struct proc_ids *threads,
-				  size_t *ret_opened)
+				  const struct events_hooks *hooks, size_t *ret_opened)
 {
-	struct proc_ids known = { 0 };
-	struct error *err = need_descriptors(
-		e, (threads->count - MIN(threads->count, e->tids.count)) * e->cpus.count);
+	size_t more = threads->count - MIN(threads->count, e->tids.count);
 
-	for (size_t i = 0; i < e->tids.count; i++)
-		vec_push(&known, e->tids.items[i]);
-	take_forks(e, &known);
-	if (known.count)
-		qsort(known.items, known.count, sizeof(known.items[0]), compare_ids);
 	*ret_opened = 0;
-	for (size_t i = 0; i < threads->count && !err; i++) {
+	TRY(need_descriptors(e, more * e->cpus.count));
+	for (size_t i = 0; i < threads->count; i++) {
+		uint32_t *slot = map_at(&e->known_tids, threads->items[i]);
 		bool gone;
 
-		if (has_id(&known, threads->items[i]))
+		if (*slot != MAP_NONE)
 			continue;
-		err = events_open_thread(e, threads->items[i], false, &gone);
+		*slot = 0;
+		hooks->drain(hooks->context);
+		if (hooks->is_inherited(hooks->context, threads->items[i]))
+			continue;
+		TRY(events_open_thread(e, threads->items[i], false, &gone));
 		*ret_opened += !gone;
 	}
-	vec_deinit(&known);
-	return err;
+	return NULL;
 }
 
-struct error *events_attach_processes(struct events *e, struct proc_ids *pids)
+struct error *events_attach_processes(struct events *e, struct proc_ids *pids,
+				      const struct events_hooks *hooks)
 {
 	struct error *err = NULL;
 	size_t opened = 1;
@@ -278,7 +243,7 @@ struct error *events_attach_processes(struct events *e, struct proc_ids *pids)
 		proc_descendants(pids);
 		for (size_t i = 0; i < pids->count; i++)
 			proc_threads(pids->items[i], &threads);
-		err = attach_round(e, &threads, &opened);
+		err = attach_round(e, &threads, hooks, &opened);
 		vec_deinit(&threads);
 	}
 	if (!err && !e->fds.count)

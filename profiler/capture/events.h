@@ -8,6 +8,7 @@
 #define CPROF_CAPTURE_EVENTS_H
 
 #include "base/error.h"
+#include "base/map.h"
 #include "base/vec.h"
 #include "profiler/perf/event.h"
 #include "profiler/perf/record.h"
@@ -31,7 +32,8 @@ struct events {
 	struct pev_format format;
 	VEC(struct events_cpu) cpus;
 	VEC(struct events_fd) fds;
-	struct proc_ids tids; /* that have events of their own */
+	struct proc_ids tids;  /* that have events of their own */
+	struct map known_tids; /* looked at by attach rounds: tid -> 0 */
 	uint32_t ring_bytes, stack_bytes;
 	bool was_halved; /* the copies of stacks are shorter than the kernel could make them */
 };
@@ -47,9 +49,18 @@ void events_deinit(struct events *e);
 struct error *events_open_thread(struct events *e, uint32_t tid, bool on_exec,
 				 bool *ret_gone) MUST_USE;
 
+/* What attaching asks of the session. */
+struct events_hooks {
+	void (*drain)(
+		void *context); /* empties the rings, which fill while threads are looked for */
+	bool (*is_inherited)(void *context, uint32_t tid); /* started by a thread with events */
+	void *context;
+};
+
 /* Attaches to all threads of the processes and of their descendants, until no new ones turn up. The
  * descendants are added to pids. */
-struct error *events_attach_processes(struct events *e, struct proc_ids *pids) MUST_USE;
+struct error *events_attach_processes(struct events *e, struct proc_ids *pids,
+				      const struct events_hooks *hooks) MUST_USE;
 
 /* Attaches to these threads only. */
 struct error *events_attach_threads(struct events *e, const uint32_t *tids, size_t count) MUST_USE;

@@ -201,7 +201,7 @@ void session_write_facts(struct capture *c)
 	write_ledger(c);
 	write_diagnostics(c);
 	getrusage(RUSAGE_SELF, &usage);
-	fact(c, "elapsed_ns", c->stop_ns - MIN(c->start_ns, c->stop_ns));
+	fact(c, "elapsed_ns", c->start_ns ? c->stop_ns - c->start_ns : 0);
 	fact(c, "cprof_cpu_ns",
 	     (uint64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000000ull +
 		     (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1000);

@@ -49,6 +49,7 @@ struct capture {
 	uint64_t start_ns, stop_ns; /* of sampling; 0: not yet */
 	uint64_t command_end_ns;
 	uint64_t last_record_ns;
+	bool rescan_due; /* records were lost */
 
 	pthread_t drain;
 	bool drain_runs;
@@ -60,6 +61,10 @@ struct capture {
 };
 
 uint64_t session_now(void); /* CLOCK_MONOTONIC, in ns */
+
+/* Puts the calling thread before busy targets where that is allowed: rings fill while it waits for
+ * a CPU. Returns the nice value it had. */
+int session_hurry(void);
 
 /* drain.c: the thread that empties the rings; with `all` until they are empty. */
 void *drain_thread(void *session);

@@ -207,6 +207,9 @@ void proc_model_fork(struct proc_model *m, uint32_t pid, uint32_t ppid, uint32_t
 	if (pid != ppid && known != NONE && proc_process_at(m, known)->live_threads &&
 	    proc_process_at(m, known)->scan_ns >= time_ns) {
 		proc_process_at(m, known)->parent = process; /* the scan of /proc was faster */
+		known = map_find(&m->by_tid, tid);
+		if (known != NONE)
+			proc_thread_at(m, known)->was_told = true;
 		return;
 	}
 	if (pid != ppid) {
@@ -225,9 +228,11 @@ void proc_model_fork(struct proc_model *m, uint32_t pid, uint32_t ppid, uint32_t
 	}
 	known = map_find(&m->by_tid, tid);
 	if (known != NONE && pid == ppid && !proc_thread_at(m, known)->has_ended &&
-	    proc_thread_at(m, known)->process == process)
+	    proc_thread_at(m, known)->process == process) {
+		proc_thread_at(m, known)->was_told = true;
 		return;
-	add_thread(m, process, tid, comm, time_ns);
+	}
+	proc_thread_at(m, add_thread(m, process, tid, comm, time_ns))->was_told = true;
 }
 
 void proc_model_exit(struct proc_model *m, uint32_t pid, uint32_t tid, uint64_t time_ns)

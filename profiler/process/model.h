@@ -44,7 +44,8 @@ struct proc_thread {
 	uint32_t comm;	  /* string of the recording */
 	uint64_t comm_ns;
 	bool has_ended;
-	uint32_t id; /* in the recording; 0: not there yet */
+	bool was_told; /* its start was: what samples its parent samples it too */
+	uint32_t id;   /* in the recording; 0: not there yet */
 };
 
 struct proc_model {
