@@ -2,20 +2,32 @@
 
 #include "base/buf.h"
 #include "base/file.h"
+#include "profiler/analysis/naming.h"
+#include "profiler/analysis/profile_of.h"
+
+/* What --from calls a recording of cprof. It is no struct format: those know nothing of profiling.
+ */
+#define RECORDING_FORMAT "cprof"
 
 char *input_format_names(bool writable)
 {
 	struct buf list = { 0 };
 
+	if (!writable)
+		buf_add_str(&list, RECORDING_FORMAT);
 	for (size_t i = 0; formats[i]; i++)
 		if (writable ? formats[i]->write != NULL : formats[i]->read != NULL)
 			buf_printf(&list, "%s%s", list.len ? ", " : "", formats[i]->name);
 	return buf_take_str(&list);
 }
 
+/* *ret is NULL for a recording. */
 static struct error *find_reader(const struct file_bytes *bytes, const char *name, const char *from,
 				 const struct format **ret)
 {
+	*ret = NULL;
+	if (from ? strcmp(from, RECORDING_FORMAT) == 0 : recording_detect(bytes->data, bytes->size))
+		return NULL;
 	if (!from)
 		return format_detect(bytes->data, bytes->size, name, ret);
 	*ret = format_by_name(from);
@@ -30,29 +42,70 @@ static struct error *find_reader(const struct file_bytes *bytes, const char *nam
 	return err;
 }
 
-struct error *input_read(const char *path, const char *from, const struct read_options *o,
-			 const struct format_notices *n, struct profile *ret,
-			 const struct format **ret_format)
+static struct error *read_recording(const struct file_bytes *bytes, const struct read_options *o,
+				    const struct format_notices *n, struct input *ret)
+{
+	struct recording *r = &ret->recording;
+
+	TRY(error_prefix(recording_read(bytes->data, bytes->size, r), "%s", o->name));
+	if (r->was_cut)
+		format_notice(n,
+			      "%s was cut: cprof was killed, or the disk was full; what was "
+			      "written before is shown",
+			      o->name);
+	naming_complete(r);
+	analysis_profile(r,
+			 &(struct analysis_options){ .names = o->names, .label_ids = o->label_ids },
+			 &ret->profile);
+	return NULL;
+}
+
+struct error *input_open(const char *path, const char *from, const struct read_options *o,
+			 const struct format_notices *n, struct input *ret)
 {
 	const char *name = strcmp(path, "-") == 0 ? "standard input" : path;
 	CLEANUP(file_bytes_deinit) struct file_bytes bytes = { 0 };
 	struct read_options options = *o;
-	const struct format *format;
 
+	*ret = (struct input){ 0 };
 	TRY(file_read_input(path, 0, &bytes));
 	if (!bytes.size)
 		return error_hint(error_new(ERR_FORMAT, "%s is empty", name),
 				  "what should have written it failed, or recorded nothing");
-	TRY(find_reader(&bytes, name, from, &format));
+	TRY(find_reader(&bytes, name, from, &ret->format));
 	options.name = name;
-	profile_init(ret);
-	struct error *err = format->read(bytes.data, bytes.size, &options, n, ret);
-	if (err) {
-		profile_deinit(ret);
-		return err;
-	}
+	if (!ret->format)
+		return read_recording(&bytes, &options, n, ret);
+
+	profile_init(&ret->profile);
+	struct error *err = ret->format->read(bytes.data, bytes.size, &options, n, &ret->profile);
+	if (err)
+		profile_deinit(&ret->profile);
+	return err;
+}
+
+void input_deinit(struct input *in)
+{
+	profile_deinit(&in->profile);
+	recording_deinit(&in->recording);
+}
+
+const char *input_format_name(const struct input *in)
+{
+	return in->format ? in->format->name : RECORDING_FORMAT;
+}
+
+struct error *input_read(const char *path, const char *from, const struct read_options *o,
+			 const struct format_notices *n, struct profile *ret,
+			 const struct format **ret_format)
+{
+	struct input in;
+
+	TRY(input_open(path, from, o, n, &in));
+	*ret = in.profile;
 	if (ret_format)
-		*ret_format = format;
+		*ret_format = in.format;
+	recording_deinit(&in.recording);
 	return NULL;
 }
 

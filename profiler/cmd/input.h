@@ -3,15 +3,31 @@
 #define CPROF_CMD_INPUT_H
 
 #include "flamegraph/formats/format.h"
+#include "profiler/recording/recording.h"
 
 /* The file that commands read when they are given none. */
 #define INPUT_DEFAULT "cprof.cprof"
+
+/* What was read. */
+struct input {
+	struct profile profile;
+	const struct format *format; /* NULL: a recording of cprof */
+	struct recording recording;  /* empty where it is none */
+};
+
+/* Reads a file as input_read() does, and keeps the recording where it is one. */
+struct error *input_open(const char *path, const char *from, const struct read_options *o,
+			 const struct format_notices *n, struct input *ret) MUST_USE;
+void input_deinit(struct input *in);
+
+/* The name of the input's format. */
+const char *input_format_name(const struct input *in);
 
 /*
  * Reads a file (`-`: stdin) into ret, which is initialised here; on an error nothing is left to
  * free. The format is found by content unless `from` names one. o->name is set here. Tells the user
  * through the notices what could be read in part only. *ret_format (may be NULL) is the format
- * found.
+ * found, NULL for a recording of cprof.
  */
 struct error *input_read(const char *path, const char *from, const struct read_options *o,
 			 const struct format_notices *n, struct profile *ret,

@@ -1,0 +1,302 @@
+/*
+ * All locations are sorted by file and address, so that each file is opened once and asked once for
+ * all of its addresses. Where the names go differs (a writer, or tables in memory), how they
+ * are found does not.
+ */
+#include "profiler/analysis/naming.h"
+
+#include <stdlib.h>
+
+#include "base/file.h"
+#include "symbolizer/symbolizer.h"
+
+/* Processes in whose root a file is looked for. */
+#define ROOTS_MAX 8
+
+/* Diagnostics of files without names: after so many, the rest is one number. */
+#define TROUBLES_MAX 8
+
+struct naming {
+	const struct recording *r;
+	struct recording_writer *writer; /* where the names go; NULL: into `own` */
+	struct recording *own;
+	uint32_t only_process; /* its run-time code only; 0: everything */
+	bool same_boot;
+	bool with_perf_maps;
+	const volatile sig_atomic_t *stop;
+	unsigned int troubles;
+};
+
+struct target {
+	uint32_t file;
+	uint32_t location;
+	uint64_t address;
+};
+
+static int compare_targets(const void *left, const void *right)
+{
+	const struct target *a = left, *b = right;
+
+	if (a->file != b->file)
+		return a->file < b->file ? -1 : 1;
+	if (a->address != b->address)
+		return a->address < b->address ? -1 : 1;
+	return (a->location > b->location) - (a->location < b->location);
+}
+
+/* --- where names go --- */
+
+static uint32_t add_string(const struct naming *n, const char *s, size_t len)
+{
+	return n->writer ? recording_add_string(n->writer, s, len)
+			 : intern_bytes(&n->own->strings, s, len);
+}
+
+static void add_symbol(const struct naming *n, uint32_t location, uint64_t start,
+		       const struct recording_symbol_frame *frames, uint32_t count)
+{
+	if (n->writer) {
+		recording_add_symbol(n->writer, location, start, frames, count);
+		return;
+	}
+	vec_push(&n->own->symbols,
+		 (struct recording_symbol){ .location = location,
+					    .first = (uint32_t)n->own->symbol_frames.count,
+					    .count = count,
+					    .start = start });
+	for (uint32_t i = 0; i < count; i++)
+		vec_push(&n->own->symbol_frames, frames[i]);
+}
+
+static void add_trouble(const struct naming *n, const char *text)
+{
+	if (n->writer)
+		recording_add_diagnostic(n->writer, 0, "%s", text);
+	else
+		vec_push(&n->own->diagnostics,
+			 (struct recording_diagnostic){ 0, add_string(n, text, strlen(text)) });
+}
+
+/* What cannot be opened is told, with what can be done about it. Takes the error. */
+static void tell_trouble(struct naming *n, struct error *err)
+{
+	const char *hint = error_hint_of(err);
+	char *text = mem_printf("no names: %s%s%s", error_message(err), hint ? "; " : "",
+				hint ? hint : "");
+
+	if (n->troubles++ < TROUBLES_MAX)
+		add_trouble(n, text);
+	free(text);
+	error_free(err);
+}
+
+/* --- opening --- */
+
+/* The roots under which the processes that mapped a file saw it. The last is ours. */
+static void find_roots(const struct recording *r, uint32_t file,
+		       const char *roots[static ROOTS_MAX + 2])
+{
+	uint32_t seen[ROOTS_MAX];
+	size_t count = 0;
+
+	for (size_t i = 1; i < r->mappings.count && count < ROOTS_MAX; i++) {
+		uint32_t root = r->processes.items[r->mappings.items[i].process].root;
+		bool known = false;
+		if (r->mappings.items[i].file != file || !root)
+			continue;
+		for (size_t k = 0; k < count && !known; k++)
+			known = seen[k] == root;
+		if (known)
+			continue;
+		seen[count] = root;
+		roots[count++] = intern_get(&r->strings, root);
+	}
+	roots[count++] = "";
+	roots[count] = NULL;
+}
+
+static struct error *open_file(const struct recording *r, uint32_t id, struct symbol_module **ret)
+{
+	const struct recording_file *f = &r->files.items[id];
+	const char *roots[ROOTS_MAX + 2];
+
+	find_roots(r, id, roots);
+	return symbol_module_open(intern_get(&r->strings, f->path), roots, &f->build_id, ret);
+}
+
+static struct error *open_perf_map(const struct recording *r, uint32_t process,
+				   struct symbol_module **ret)
+{
+	const struct recording_process *p = &r->processes.items[process];
+	struct error *err = symbol_module_perf_map(p->pid, p->ns_pid ? p->ns_pid : p->pid,
+						   intern_get(&r->strings, p->root), p->uid, ret);
+
+	/* Most programs that make code at run time write no map: that is no trouble. */
+	if (err && error_code_of(err) == ERR_NOT_FOUND) {
+		error_free(err);
+		*ret = NULL;
+		return NULL;
+	}
+	return err;
+}
+
+/* *ret is NULL where the file has no names for a reason that needs no words. */
+static struct error *open_module(const struct naming *n, uint32_t id, struct symbol_module **ret)
+{
+	const struct recording_file *f = &n->r->files.items[id];
+
+	*ret = NULL;
+	switch (f->kind) {
+	case RECORDING_FILE_ELF:
+		return open_file(n->r, id, ret);
+	case RECORDING_FILE_VDSO:
+		return n->same_boot ? symbol_module_vdso(ret) : NULL;
+	case RECORDING_FILE_KERNEL:
+		return n->same_boot ? symbol_module_kernel(ret) : NULL;
+	case RECORDING_FILE_JIT:
+		return n->with_perf_maps && f->process ? open_perf_map(n->r, f->process, ret)
+						       : NULL;
+	case RECORDING_FILE_OTHER:
+	case RECORDING_FILE_SENTINEL:
+		break;
+	}
+	return NULL;
+}
+
+/* --- asking --- */
+
+static void add_chain(const struct naming *n, const struct target *t, const struct symbol_chain *c,
+		      const struct symbol_result *result)
+{
+	struct recording_symbol_frame small[16], *frames = small;
+
+	if (!c->count && c->start == t->address)
+		return;
+	if (c->count > ARRAY_SIZE(small))
+		frames = mem_calloc(c->count, sizeof(*frames));
+	for (uint32_t i = 0; i < c->count; i++) {
+		const struct symbol_frame *f = &result->frames.items[c->first + i];
+		frames[i] = (struct recording_symbol_frame){
+			.name = add_string(n, intern_get(&result->strings, f->name),
+					   intern_len(&result->strings, f->name)),
+			.source = add_string(n, intern_get(&result->strings, f->file),
+					     intern_len(&result->strings, f->file)),
+			.line = f->line,
+			.inlined = f->inlined,
+			.is_folded = f->is_folded,
+		};
+	}
+	add_symbol(n, t->location, c->start, frames, c->count);
+	if (frames != small)
+		free(frames);
+}
+
+/* Names the targets of one file. */
+static void name_file(struct naming *n, const struct target *targets, size_t count)
+{
+	struct symbol_module *module;
+	struct symbol_result result;
+	struct error *err = open_module(n, targets[0].file, &module);
+
+	if (err) {
+		tell_trouble(n, err);
+		return;
+	}
+	if (!module)
+		return;
+
+	uint64_t *addresses = mem_calloc(count, sizeof(*addresses));
+	struct symbol_chain *chains = mem_calloc(count, sizeof(*chains));
+	size_t unique = 0;
+
+	for (size_t i = 0; i < count; i++)
+		if (!i || targets[i].address != targets[i - 1].address)
+			addresses[unique++] = targets[i].address;
+	symbol_result_init(&result);
+	symbol_batch(module, addresses, unique, chains, &result);
+	for (size_t i = 0, k = 0; i < count; i++) {
+		k += i && targets[i].address != targets[i - 1].address;
+		add_chain(n, &targets[i], &chains[k], &result);
+	}
+	symbol_result_deinit(&result);
+	symbol_module_close(module);
+	free(chains);
+	free(addresses);
+}
+
+static bool is_wanted(const struct naming *n, const struct recording_file *f)
+{
+	if (n->only_process)
+		return f->kind == RECORDING_FILE_JIT && f->process == n->only_process;
+	return f->kind != RECORDING_FILE_OTHER && f->kind != RECORDING_FILE_SENTINEL;
+}
+
+static void run(struct naming *n)
+{
+	const struct recording *r = n->r;
+	VEC(struct target) targets = { 0 };
+	bool *named = mem_calloc(r->locations.count, sizeof(*named));
+
+	for (size_t i = 0; i < r->symbols.count; i++)
+		named[r->symbols.items[i].location] = true;
+	for (uint32_t i = 1; i < r->locations.count; i++) {
+		const struct recording_location *l = &r->locations.items[i];
+		if (!named[i] && is_wanted(n, &r->files.items[l->file]))
+			vec_push(&targets, (struct target){ l->file, i, naming_address(l) });
+	}
+	free(named);
+	if (targets.count)
+		qsort(targets.items, targets.count, sizeof(*targets.items), compare_targets);
+
+	for (size_t first = 0, end; first < targets.count; first = end) {
+		if (n->stop && *n->stop)
+			break;
+		end = first;
+		while (end < targets.count && targets.items[end].file == targets.items[first].file)
+			end++;
+		name_file(n, targets.items + first, end - first);
+	}
+	if (n->troubles > TROUBLES_MAX) {
+		char *text = mem_printf("no names for %u more files", n->troubles - TROUBLES_MAX);
+		add_trouble(n, text);
+		free(text);
+	}
+	vec_deinit(&targets);
+}
+
+void naming_embed(struct recording_writer *w, const volatile sig_atomic_t *stop)
+{
+	run(&(struct naming){ .r = recording_written(w),
+			      .writer = w,
+			      .same_boot = true,
+			      .with_perf_maps = true,
+			      .stop = stop });
+}
+
+void naming_perf_map(struct recording_writer *w, uint32_t process)
+{
+	run(&(struct naming){ .r = recording_written(w),
+			      .writer = w,
+			      .only_process = process,
+			      .with_perf_maps = true });
+}
+
+static bool is_same_boot(const struct recording *r)
+{
+	CLEANUP(mem_cleanup) char *id = NULL;
+	CLEANUP(error_cleanup) struct error *err = NULL;
+	size_t n;
+
+	err = file_read_proc("/proc/sys/kernel/random/boot_id", 64, &id, &n);
+	if (err || !r->boot)
+		return false;
+	id[strcspn(id, "\n")] = '\0';
+	return strcmp(id, intern_get(&r->strings, r->boot)) == 0;
+}
+
+void naming_complete(struct recording *r)
+{
+	if (!r->was_cut && r->symbols.count)
+		return;
+	run(&(struct naming){ .r = r, .own = r, .same_boot = is_same_boot(r) });
+}

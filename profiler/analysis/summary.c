@@ -1,0 +1,236 @@
+#include "profiler/analysis/summary.h"
+
+#include <inttypes.h>
+
+#include "base/text.h"
+#include "profiler/analysis/hot.h"
+
+#define HOTTEST 5
+
+const struct summary_loss summary_losses[] = {
+	{ "lost_samples", "lost (no room in the kernel's ring)" },
+	{ "throttled_samples", "throttled by the kernel" },
+	{ "filtered_samples", "not of a target" },
+	{ "damaged_records", "damaged" },
+	{ "unexplained_samples", "not accounted for" },
+	{ NULL, NULL },
+};
+
+static void add_count(struct buf *out, uint64_t n, const char *singular)
+{
+	text_add_thousands(out, n);
+	buf_printf(out, " %s%s", singular, n == 1 ? "" : strcmp(singular, "process") ? "s" : "es");
+}
+
+static void add_seconds(struct buf *out, uint64_t ns)
+{
+	if (ns < 1000000000)
+		buf_printf(out, "%.1f ms", (double)ns / 1e6);
+	else
+		buf_printf(out, "%.2f s", (double)ns / 1e9);
+}
+
+static void add_samples_line(const struct recording *r, const struct health *h, struct buf *out)
+{
+	uint64_t frequency = recording_fact(r, "frequency_hz", 0);
+
+	add_count(out, h->samples, "sample");
+	for (size_t i = 0; i < r->events.count; i++) {
+		const struct recording_event *e = &r->events.items[i];
+		buf_add_str(out, i ? ", " : " of ");
+		text_add_printable(out, intern_get(&r->strings, e->name),
+				   intern_len(&r->strings, e->name));
+	}
+	if (frequency)
+		buf_printf(out, " at %" PRIu64 " Hz", frequency);
+	buf_add_str(out, " in ");
+	add_seconds(out, recording_fact(r, "elapsed_ns", h->span_ns));
+	buf_add_str(out, ", ");
+	add_count(out, r->processes.count - 1, "process");
+	buf_add_str(out, ", ");
+	add_count(out, r->threads.count - 1, "thread");
+	buf_add_char(out, '\n');
+}
+
+/* The statuses of incomplete stacks, the most frequent first. */
+static void add_reasons(const struct health *h, const char *indent, struct buf *out)
+{
+	bool done[UNWIND_STATUS_COUNT] = { false };
+
+	for (;;) {
+		size_t most = UNWIND_STATUS_COUNT;
+		for (size_t i = 0; i < UNWIND_STATUS_COUNT; i++) {
+			enum unwind_class class = unwind_status_class((enum unwind_status)i);
+			if (class != UNWIND_CLASS_CUT && class != UNWIND_CLASS_OPEN)
+				continue;
+			if (h->by_status[i] && !done[i] &&
+			    (most == UNWIND_STATUS_COUNT || h->by_status[i] > h->by_status[most]))
+				most = i;
+		}
+		if (most == UNWIND_STATUS_COUNT)
+			return;
+		done[most] = true;
+		buf_printf(out, "%s  ", indent);
+		text_add_thousands(out, h->by_status[most]);
+		buf_printf(out, " %s: %s\n", unwind_status_name((enum unwind_status)most),
+			   unwind_status_words((enum unwind_status)most));
+	}
+}
+
+static void add_ledger(const struct recording *r, const struct health *h, const char *indent,
+		       struct buf *out)
+{
+	uint64_t expected = recording_fact(r, "expected_samples", 0);
+
+	if (!expected)
+		return;
+	buf_printf(out, "%sledger: ", indent);
+	text_add_thousands(out, expected);
+	buf_add_str(out, " expected, ");
+	text_add_thousands(out, recording_fact(r, "emitted_samples", h->samples));
+	buf_add_str(out, " recorded");
+	for (const struct summary_loss *l = summary_losses; l->key; l++) {
+		uint64_t n = recording_fact(r, l->key, 0);
+		if (!n && l != summary_losses)
+			continue;
+		buf_add_str(out, ", ");
+		text_add_thousands(out, n);
+		buf_printf(out, " %s", l->words);
+	}
+	if (recording_fact(r, "unsampled_ns", 0)) {
+		buf_add_str(out, "; ");
+		add_seconds(out, recording_fact(r, "unsampled_ns", 0));
+		buf_add_str(out, " of tasks too short for a sample");
+	}
+	buf_add_char(out, '\n');
+}
+
+static void add_costs(const struct recording *r, const char *indent, struct buf *out)
+{
+	uint64_t hidden = recording_fact(r, "kernel_not_visible_ns", 0);
+	uint64_t own = recording_fact(r, "cprof_cpu_ns", 0);
+	uint64_t target = recording_fact(r, "target_cpu_ns", 0);
+
+	if (hidden) {
+		buf_printf(out, "%sin the kernel, where stacks cannot be seen: ", indent);
+		add_seconds(out, hidden);
+		buf_add_str(out, " (run as root, or sysctl kernel.perf_event_paranoid=1)\n");
+	}
+	if (own && target) {
+		buf_printf(out, "%scprof took ", indent);
+		add_seconds(out, own);
+		buf_printf(out, " of CPU, %.1f %% of the target's ",
+			   (double)own * 100 / (double)target);
+		add_seconds(out, target);
+		buf_add_char(out, '\n');
+	}
+}
+
+static void add_warnings(const struct recording *r, const struct health *h, const char *indent,
+			 struct buf *out)
+{
+	if (h->samples < HEALTH_FEW_SAMPLES) {
+		uint64_t rate = health_better_frequency(r, h);
+		buf_printf(out, "%stoo few samples to tell much: under %d", indent,
+			   HEALTH_FEW_SAMPLES);
+		if (rate)
+			buf_printf(out, "; record with -F %" PRIu64 ", or for longer", rate);
+		else if (h->samples)
+			buf_add_str(out, "; record for longer");
+		else
+			buf_add_str(out, "; the program used (almost) no CPU");
+		buf_add_char(out, '\n');
+	}
+	if (r->was_cut) {
+		buf_printf(out, "%sthe recording was cut: cprof was killed or the disk was full",
+			   indent);
+		if (r->cut_bytes)
+			buf_printf(out, "; %" PRIu64 " bytes at its end are unreadable",
+				   r->cut_bytes);
+		buf_add_char(out, '\n');
+	}
+	for (size_t i = 0; i < r->diagnostics.count; i++) {
+		uint32_t text = r->diagnostics.items[i].text;
+		buf_add_str(out, indent);
+		text_add_printable(out, intern_get(&r->strings, text),
+				   intern_len(&r->strings, text));
+		buf_add_char(out, '\n');
+	}
+}
+
+void summary_health(const struct recording *r, const char *indent, struct buf *out)
+{
+	struct health h;
+
+	health_of(r, &h);
+	buf_add_str(out, indent);
+	add_samples_line(r, &h, out);
+	if (h.whole + h.cut) {
+		buf_printf(out, "%scomplete ", indent);
+		health_add_percent(out, &h);
+		if (h.cut) {
+			buf_add_str(out, ", ");
+			text_add_thousands(out, h.cut);
+			buf_printf(out, " of the stacks %s cut:", h.cut == 1 ? "is" : "are");
+		}
+		buf_add_char(out, '\n');
+		add_reasons(&h, indent, out);
+	}
+	add_ledger(r, &h, indent, out);
+	add_costs(r, indent, out);
+	add_warnings(r, &h, indent, out);
+}
+
+void summary_add_name(struct buf *out, const char *name, size_t len, unsigned int width)
+{
+	CLEANUP(buf_deinit) struct buf printable = { 0 };
+	size_t columns = 0, cut = 0, at = 0;
+
+	text_add_printable(&printable, name, len);
+	while (at < printable.len) {
+		size_t n = utf8_sequence(printable.data + at, printable.len - at);
+		if (width && columns + 3 == width)
+			cut = at;
+		at += n ? n : 1;
+		columns++;
+	}
+	if (!width || columns <= width || width < 4) {
+		buf_add(out, printable.data, printable.len);
+		return;
+	}
+	buf_add(out, printable.data, cut);
+	buf_add_str(out, "...");
+}
+
+void summary_hottest(const struct profile *p, size_t n, unsigned int width, const char *indent,
+		     struct buf *out)
+{
+	struct calltree_options options = { .type = p->default_type, .root = CALLTREE_ROOT_NONE };
+	struct calltree tree;
+	struct hot_list hot;
+
+	calltree_build(&tree, p, &options);
+	hot_list_build(&hot, &tree);
+	for (size_t i = 0; i < hot.functions.count && i < n; i++) {
+		const struct hot_function *f = &hot.functions.items[i];
+		size_t used = strlen(indent) + 9;
+		if (f->self <= 0)
+			break;
+		buf_printf(out, "%s%5.1f %%  ", indent, hot_percent(f->self, hot.sum));
+		summary_add_name(out, profile_text(p, f->name), intern_len(&p->strings, f->name),
+				 width > used ? width - (unsigned int)used : 0);
+		buf_add_char(out, '\n');
+	}
+	hot_list_deinit(&hot);
+	calltree_deinit(&tree);
+}
+
+void summary_print(const struct recording *r, const struct profile *p, unsigned int width,
+		   struct buf *out)
+{
+	summary_health(r, "", out);
+	if (!p->samples.count)
+		return;
+	buf_add_str(out, "hottest functions:\n");
+	summary_hottest(p, HOTTEST, width, "  ", out);
+}
