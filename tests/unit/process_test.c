@@ -1,0 +1,480 @@
+/* profiler/process/: what is mapped where and when, for hand-made histories and for real processes.
+ */
+#include "tests/unit/unit.h"
+
+#include <link.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "profiler/process/find.h"
+#include "profiler/process/maps.h"
+#include "profiler/process/model.h"
+
+struct fixture {
+	char path[64];
+	struct recording_writer *writer;
+	struct unwind_tables *tables;
+	struct proc_model model;
+};
+
+static int setup(void **state)
+{
+	struct fixture *f = mem_calloc(1, sizeof(*f));
+	struct recording_info info = { .backend = "perf", .start_ns = 1, .start_wall_ns = 1 };
+
+	snprintf(f->path, sizeof(f->path), "/tmp/cprof-process-%d.cprof", getpid());
+	assert_no_error(recording_create(f->path, &info, &f->writer));
+	f->tables = unwind_tables_create();
+	proc_model_init(&f->model, f->tables, f->writer);
+	*state = f;
+	return 0;
+}
+
+/* Closes the recording and reads it. */
+static void finish(struct fixture *f, struct recording *ret)
+{
+	struct file_bytes bytes;
+
+	assert_no_error(recording_close(f->writer));
+	f->writer = NULL;
+	assert_no_error(file_map(f->path, &bytes));
+	assert_no_error(recording_read(bytes.data, bytes.size, ret));
+	file_bytes_deinit(&bytes);
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	unwind_tables_destroy(f->tables);
+	proc_model_deinit(&f->model);
+	if (f->writer)
+		error_free(recording_close(f->writer));
+	unlink(f->path);
+	free(f);
+	return 0;
+}
+
+/* --- /proc/PID/maps --- */
+
+static void maps_lines(void **state)
+{
+	struct proc_map m;
+	char plain[] = "55d0c0a00000-55d0c0a2b000 r-xp 00002000 fe:01 1049131      /usr/bin/a b;c";
+	char deleted[] = "7f00-7f01000 r-xs 00000000 00:01 7   /memfd:x\\012y (deleted)";
+	char anon[] = "7ffd5000-7ffd6000 rwxp 00000000 00:00 0 ";
+	char high[] = "ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0          [vsyscall]";
+	char *bad[] = { (char[]){ "" },
+			(char[]){ "zz-1000 r-xp 0 0:0 0" },
+			(char[]){ "2000-1000 r-xp 0 0:0 0" },
+			(char[]){ "1000-2000 r-xp" },
+			(char[]){ "11111111111111111-2 r-xp 0 0:0 0" },
+			(char[]){ "1000-2000 r-xp 0 0:0 x" } };
+
+	assert_true(proc_map_parse(plain, &m));
+	assert_int_equal(m.start, 0x55d0c0a00000);
+	assert_int_equal(m.end, 0x55d0c0a2b000);
+	assert_int_equal(m.offset, 0x2000);
+	assert_int_equal(m.major, 0xfe);
+	assert_int_equal(m.inode, 1049131);
+	assert_true(m.exec);
+	assert_string_equal(m.path, "/usr/bin/a b;c");
+	assert_true(proc_map_parse(deleted, &m));
+	assert_string_equal(m.path, "/memfd:x\\012y (deleted)");
+	assert_true(proc_map_parse(anon, &m));
+	assert_string_equal(m.path, "");
+	assert_true(proc_map_parse(high, &m));
+	assert_string_equal(m.path, "[vsyscall]");
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		assert_false(proc_map_parse(bad[i], &m));
+}
+
+/* --- spaces --- */
+
+#define PAGES 64
+#define PAGE  4096ull
+
+static void check_space(const struct proc_space *s, const uint32_t *pages)
+{
+	for (uint32_t page = 0; page < PAGES; page++) {
+		for (uint64_t at = page * PAGE; at < (page + 1) * PAGE; at += PAGE - 1) {
+			uint32_t i = proc_space_find(s, at);
+
+			assert_int_equal(i == UINT32_MAX ? 0 : s->mappings[i].time_ns, pages[page]);
+			/* what was cut keeps to its file: page n shows offset n of its mapping */
+			if (i != UINT32_MAX)
+				assert_int_equal(at - s->unwind[i].start + s->mappings[i].offset,
+						 at);
+		}
+	}
+	for (uint32_t i = 0; i < s->count; i++) {
+		assert_true(s->unwind[i].start < s->unwind[i].end);
+		assert_true(i == 0 || s->unwind[i - 1].end <= s->unwind[i].start);
+	}
+}
+
+/* Random mappings over each other, beside a table of pages that says what is right. */
+static void spaces_replace_what_they_cover(void **state)
+{
+	struct fixture *f = *state;
+	struct proc_file_key key = { .path = "/nowhere" };
+	uint32_t file = proc_files_intern(&f->model.files, &key);
+	uint64_t seed = 1;
+
+	for (int round = 0; round < 50; round++) {
+		struct proc_space *s = proc_space_create(), *before = NULL;
+		uint32_t pages[PAGES] = { 0 }, pages_before[PAGES] = { 0 };
+
+		for (uint32_t step = 1; step <= 60; step++) {
+			seed = seed * 6364136223846793005ull + 1442695040888963407ull;
+
+			uint32_t first = (seed >> 33) % PAGES;
+			uint32_t n = 1 + (seed >> 48) % MIN(PAGES - first, 12);
+
+			if (step == 30) { /* a fork: the child sees no more changes */
+				before = proc_space_share(s);
+				memcpy(pages_before, pages, sizeof(pages));
+			}
+			proc_space_insert(&s, &f->model.files, first * PAGE, (first + n) * PAGE,
+					  first * PAGE, file, step);
+			for (uint32_t i = first; i < first + n; i++)
+				pages[i] = step;
+			check_space(s, pages);
+		}
+		check_space(before, pages_before);
+		proc_space_release(before);
+		proc_space_release(s);
+	}
+}
+
+/* --- histories --- */
+
+#define TEXT 0x7f0000000000ull
+
+static struct proc_file_key lib(const char *path, uint8_t id)
+{
+	return (struct proc_file_key){ .path = path, .build_id = { 20, { id, 1, 2, 3 } } };
+}
+
+static void map_lib(struct fixture *f, uint32_t pid, uint64_t start, const char *path, uint8_t id,
+		    uint64_t time)
+{
+	struct proc_file_key key = lib(path, id);
+
+	proc_model_map(&f->model, pid, start, start + 0x10000, 0, &key, time);
+}
+
+/* A process of which all is told, numbered beyond what the kernel gives out. */
+#define PID 5000000u
+
+static void start_process(struct fixture *f, uint32_t pid, const char *name)
+{
+	proc_model_comm(&f->model, pid, pid, name, true, 100);
+	map_lib(f, pid, TEXT, "/lib/one", 1, 101);
+}
+
+static const char *mapped_at(struct fixture *f, uint32_t pid, uint64_t address)
+{
+	uint32_t process = map_find(&f->model.by_pid, pid), i;
+	const struct proc_process *p = proc_process_at(&f->model, process);
+
+	if (!p->space)
+		return "no memory";
+	i = proc_space_find(p->space, address);
+	return i == UINT32_MAX ? "nothing"
+			       : proc_files_get(&f->model.files, p->space->mappings[i].file)->path;
+}
+
+static void forks_part_ways(void **state)
+{
+	struct fixture *f = *state;
+
+	start_process(f, PID, "parent");
+	proc_model_fork(&f->model, PID + 1, PID, PID + 1, PID, 200);
+	assert_string_equal(mapped_at(f, PID + 1, TEXT), "/lib/one");
+	/* different plug-ins at one address */
+	map_lib(f, PID, TEXT + 0x20000, "/lib/of-parent", 2, 300);
+	map_lib(f, PID + 1, TEXT + 0x20000, "/lib/of-child", 3, 301);
+	assert_string_equal(mapped_at(f, PID, TEXT + 0x20000), "/lib/of-parent");
+	assert_string_equal(mapped_at(f, PID + 1, TEXT + 0x20000), "/lib/of-child");
+	assert_string_equal(mapped_at(f, PID, TEXT), "/lib/one");
+
+	proc_model_comm(&f->model, PID + 1, PID + 1, "new", true, 400);
+	assert_string_equal(mapped_at(f, PID + 1, TEXT), "nothing");
+	assert_string_equal(mapped_at(f, PID, TEXT), "/lib/one");
+}
+
+static void processes_end_with_their_last_thread(void **state)
+{
+	struct fixture *f = *state;
+	struct proc_model *m = &f->model;
+
+	start_process(f, PID, "main");
+	proc_model_fork(m, PID, PID, PID + 7, PID, 200);
+	assert_int_equal(m->live_threads, 2);
+	proc_model_exit(m, PID, PID, 300); /* pthread_exit in main */
+	assert_string_equal(mapped_at(f, PID, TEXT), "/lib/one");
+	proc_model_exit(m, PID, PID + 7, 400);
+	assert_int_equal(m->live_threads, 0);
+	assert_string_equal(mapped_at(f, PID, TEXT), "no memory");
+	proc_model_exit(m, PID, PID + 7, 401); /* told twice: nothing happens */
+	assert_int_equal(m->live_threads, 0);
+}
+
+static void numbers_come_back(void **state)
+{
+	struct fixture *f = *state;
+	struct proc_model *m = &f->model;
+
+	start_process(f, PID, "shell");
+	proc_model_fork(m, PID + 1, PID, PID + 1, PID, 200);
+	proc_model_comm(m, PID + 1, PID + 1, "first", true, 210);
+
+	uint32_t first = proc_model_thread(m, PID + 1, PID + 1, 220);
+
+	proc_model_exit(m, PID + 1, PID + 1, 230);
+	proc_model_fork(m, PID + 1, PID, PID + 1, PID, 300);
+
+	uint32_t second = proc_model_thread(m, PID + 1, PID + 1, 310);
+
+	assert_int_not_equal(first, second);
+	assert_int_not_equal(proc_thread_at(m, first)->process, proc_thread_at(m, second)->process);
+	assert_string_equal(mapped_at(f, PID + 1, TEXT), "/lib/one");
+}
+
+static void names_have_a_history(void **state)
+{
+	struct fixture *f = *state;
+	struct proc_model *m = &f->model;
+	struct recording r;
+
+	start_process(f, PID, "before");
+	proc_model_fork(m, PID, PID, PID + 1, PID, 200);
+
+	uint32_t worker = proc_model_thread(m, PID, PID + 1, 250);
+	uint32_t process = proc_thread_at(m, worker)->process;
+	uint32_t id = proc_model_thread_id(m, worker);
+	uint32_t before = proc_model_comm_of(m, process);
+
+	proc_model_comm(m, PID, PID + 1, "worker", false, 300);
+	assert_int_equal(proc_model_comm_of(m, process), before); /* the leader's name counts */
+	proc_model_comm(m, PID, PID, "after", false, 400);
+	uint32_t after = proc_model_comm_of(m, process);
+
+	finish(f, &r);
+	assert_string_equal(intern_get(&r.strings, before), "before");
+	assert_string_equal(intern_get(&r.strings, after), "after");
+	assert_int_equal(r.comms.count, 2);
+	assert_int_equal(r.comms.items[0].thread, id);
+	assert_string_equal(intern_get(&r.strings, r.comms.items[0].name), "before");
+	assert_string_equal(intern_get(&r.strings, r.comms.items[1].name), "worker");
+	assert_int_equal(r.comms.items[1].time_ns, 300);
+	recording_deinit(&r);
+}
+
+static void late_news_of_scanned_processes(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t me = (uint32_t)getpid();
+	uint32_t thread = proc_model_thread(&f->model, me, me, 1000);
+	uint32_t process = proc_thread_at(&f->model, thread)->process;
+	uint64_t here = (uint64_t)(uintptr_t)&late_news_of_scanned_processes;
+	const char *now = mapped_at(f, me, here);
+
+	assert_true(proc_process_at(&f->model, process)->space->count > 1);
+	/* from before /proc was read: what was there then is gone */
+	map_lib(f, me, here & ~0xfffull, "/lib/old", 9, 999);
+	assert_string_equal(mapped_at(f, me, here), now);
+	map_lib(f, me, here & ~0xfffull, "/lib/new", 8, 1001);
+	assert_string_equal(mapped_at(f, me, here), "/lib/new");
+	/* a doubt puts it right, once in a while */
+	assert_true(proc_model_doubt(&f->model, process, 2000));
+	assert_string_equal(mapped_at(f, me, here), now);
+	map_lib(f, me, here & ~0xfffull, "/lib/new", 8, 2002);
+	assert_false(proc_model_doubt(&f->model, process, 2003));
+}
+
+/* --- places --- */
+
+static int first_bias(struct dl_phdr_info *info, size_t size, void *bias)
+{
+	*(uint64_t *)bias = info->dlpi_addr;
+	return 1;
+}
+
+static void places_are_addresses_of_the_file(void **state)
+{
+	struct fixture *f = *state;
+	struct proc_model *m = &f->model;
+	uint32_t process = proc_model_process(m, (uint32_t)getpid(), 1000), file, again;
+	uint64_t here = (uint64_t)(uintptr_t)&places_are_addresses_of_the_file, bias, address;
+	struct recording r;
+
+	dl_iterate_phdr(first_bias, &bias);
+
+	uint32_t i = proc_space_find(proc_process_at(m, process)->space, here);
+
+	assert_int_not_equal(i, UINT32_MAX);
+	proc_model_place(m, process, i, here, &file, &address);
+	assert_int_equal(address, here - bias);
+	assert_int_equal(proc_process_at(m, process)->space->unwind[i].kind, UNWIND_MAP_TABLE);
+
+	/* another process, whose kernel told of the same file by its build id only */
+	uint32_t own = proc_process_at(m, process)->space->mappings[i].file;
+	struct proc_file_key key = { .path = "/another/name",
+				     .build_id = proc_files_get(&m->files, own)->build_id };
+
+	if (image_has_build_id(proc_files_get(&m->files, own)->image)) {
+		proc_model_comm(m, PID, PID, "other", true, 100);
+		proc_model_map(m, PID, TEXT, TEXT + 0x1000,
+			       proc_process_at(m, process)->space->mappings[i].offset, &key, 101);
+
+		uint32_t other = map_find(&m->by_pid, PID);
+
+		proc_model_place(m, other, 0, TEXT + 8, &again, &address);
+		assert_int_equal(again, file);
+	}
+	/* where nothing is mapped */
+	proc_model_place(m, process, UINT32_MAX, 0x1234, &again, &address);
+	assert_int_not_equal(again, file);
+	assert_int_equal(address, 0x1234);
+	finish(f, &r);
+	assert_int_equal(r.files.items[file].kind, RECORDING_FILE_ELF);
+	assert_int_equal(r.files.items[again].kind, RECORDING_FILE_OTHER);
+	recording_deinit(&r);
+}
+
+/* The file under the mapped one's path is another: it must not be used. */
+static void exchanged_files_are_not_used(void **state)
+{
+	struct fixture *f = *state;
+	struct proc_model *m = &f->model;
+	struct proc_file_key key = lib("/proc/self/exe", 77);
+	uint32_t process, file;
+	uint64_t address;
+	struct recording r;
+
+	proc_model_comm(m, PID, PID, "x", true, 100);
+	proc_model_map(m, PID, TEXT, TEXT + 0x10000, 0, &key, 101);
+	process = map_find(&m->by_pid, PID);
+	proc_model_place(m, process, 0, TEXT + 0x10, &file, &address);
+	assert_int_equal(proc_process_at(m, process)->space->unwind[0].kind, UNWIND_MAP_NO_TABLE);
+	assert_int_equal(address, TEXT + 0x10);
+	finish(f, &r);
+	assert_int_equal(r.files.items[file].kind, RECORDING_FILE_OTHER);
+	assert_int_equal(r.diagnostics.count, 1);
+	assert_non_null(
+		strstr(intern_get(&r.strings, r.diagnostics.items[0].text), "/proc/self/exe"));
+	recording_deinit(&r);
+}
+
+static void code_made_at_run_time(void **state)
+{
+	struct fixture *f = *state;
+	struct proc_model *m = &f->model;
+	void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint32_t process, file, i;
+	uint64_t address, at = (uint64_t)(uintptr_t)page;
+	struct unwind_space space;
+	uint8_t code[4];
+
+	assert_ptr_not_equal(page, MAP_FAILED);
+	memcpy(page, "\x55\x90\x90\xc3", 4);
+	process = proc_model_process(m, (uint32_t)getpid(), 1000);
+	i = proc_space_find(proc_process_at(m, process)->space, at);
+	assert_int_not_equal(i, UINT32_MAX);
+	proc_model_space(m, process, &space);
+	assert_int_equal(space.mappings[i].kind, UNWIND_MAP_FP_JIT);
+	assert_true(space.read_code(space.context, at, code, sizeof(code)));
+	assert_memory_equal(code, "\x55\x90\x90\xc3", 4);
+	proc_model_place(m, process, i, at + 1, &file, &address);
+	assert_int_equal(address, at + 1);
+	munmap(page, 4096);
+	/* gone from the process: the answer is no, not a crash */
+	assert_false(space.read_code(space.context, at, code, sizeof(code)));
+}
+
+/* --- finding --- */
+
+static void targets_by_name_and_number(void **state)
+{
+	struct proc_ids ids = { 0 }, family = { 0 };
+	struct buf listed = { 0 };
+	char number[16];
+	struct error *err;
+	pid_t child = fork();
+
+	if (child == 0) {
+		execlp("sleep", "sleep", "100", NULL);
+		_exit(1);
+	}
+	/* until it is a sleep */
+	for (int i = 0; i < 2000 && !ids.count; i++) {
+		err = proc_find("sleep", &ids, &listed);
+		error_free(err);
+		usleep(1000);
+		bool is_ours = false;
+
+		for (size_t k = 0; k < ids.count; k++)
+			is_ours |= ids.items[k] == (uint32_t)child;
+		if (!is_ours)
+			ids.count = 0;
+	}
+	assert_true(ids.count > 0);
+	assert_non_null(strstr(buf_str(&listed), "sleep: "));
+	ids.count = 0;
+	snprintf(number, sizeof(number), "%d", child);
+	assert_no_error(proc_find(number, &ids, &listed));
+	assert_int_equal(ids.count, 1);
+	assert_int_equal(ids.items[0], child);
+
+	err = proc_find("no-such-program-at-all", &ids, &listed);
+	assert_int_equal(error_code_of(err), ERR_NOT_FOUND);
+	error_free(err);
+	err = proc_find("0", &ids, &listed);
+	assert_non_null(err);
+	error_free(err);
+	err = proc_find("1,,2", &ids, &listed);
+	assert_int_equal(error_code_of(err), ERR_USAGE);
+	error_free(err);
+
+	assert_int_equal(proc_of_thread((uint32_t)child), child);
+	proc_ids_add(&family, (uint32_t)getppid());
+	proc_descendants(&family);
+	bool has_child = false;
+
+	for (size_t i = 0; i < family.count; i++)
+		has_child |= family.items[i] == (uint32_t)child;
+	/* cprof itself, and through it the child, is no target */
+	assert_false(has_child);
+	kill(child, SIGKILL);
+	waitpid(child, NULL, 0);
+	vec_deinit(&ids);
+	vec_deinit(&family);
+	buf_deinit(&listed);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(maps_lines),
+		cmocka_unit_test_setup_teardown(spaces_replace_what_they_cover, setup, teardown),
+		cmocka_unit_test_setup_teardown(forks_part_ways, setup, teardown),
+		cmocka_unit_test_setup_teardown(processes_end_with_their_last_thread, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(numbers_come_back, setup, teardown),
+		cmocka_unit_test_setup_teardown(names_have_a_history, setup, teardown),
+		cmocka_unit_test_setup_teardown(late_news_of_scanned_processes, setup, teardown),
+		cmocka_unit_test_setup_teardown(places_are_addresses_of_the_file, setup, teardown),
+		cmocka_unit_test_setup_teardown(exchanged_files_are_not_used, setup, teardown),
+		cmocka_unit_test_setup_teardown(code_made_at_run_time, setup, teardown),
+		cmocka_unit_test(targets_by_name_and_number),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
