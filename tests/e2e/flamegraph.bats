@@ -1,9 +1,8 @@
 # cprof flamegraph: from what people have in their hands to a picture.
 
-data() { # FILE: an input that somebody else made, or a skip
-	local dir=${CPROF_TEST_DATA:-$PWD/../shared/data}
-	[ -r "$dir/$1" ] || skip "no $1: set CPROF_TEST_DATA to the folder of test inputs"
-	printf '%s' "$dir/$1"
+need() { # FILE: $file is an input that somebody else made, or the test is skipped
+	file=${CPROF_TEST_DATA:-$PWD/../shared/data}/$1
+	[ -r "$file" ] || skip "no $1: set CPROF_TEST_DATA to the folder of test inputs"
 }
 
 total_of() { # SVG: what #frames says it holds
@@ -19,7 +18,7 @@ setup() {
 
 @test "perf script | cprof flamegraph - > flame.svg works as typed" {
 	for name in perf-java-stacks-01 perf-dd-stacks-01 perf-numa-stacks-01 cpp-stacks-std-function; do
-		file=$(data "perf-script/$name.txt")
+		need "perf-script/$name.txt"
 		cat "$file" | cprof flamegraph - >"$out"
 		samples=$(cprof convert "$file" -o - --to folded | awk '{ n += $NF } END { print n }')
 		[ "$(total_of "$out")" = "$samples" ]
@@ -29,7 +28,7 @@ setup() {
 }
 
 @test "a pprof file of several value types: --type chooses, a wrong one lists them" {
-	file=$(data pprof/alloc_objects.pb.gz)
+	need pprof/alloc_objects.pb.gz
 	cprof flamegraph "$file" --type alloc_space -o "$out"
 	grep -Eq '<title>all \([0-9.]+ [KMGT]iB, 100%\)</title>' "$out"
 	space=$(total_of "$out")
