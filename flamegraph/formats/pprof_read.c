@@ -53,7 +53,7 @@ struct reader {
 /* --- gzip --- */
 
 /* No profile shrinks more than this; a file that does is a bomb. */
-#define MAX_RATIO 50
+#define MAX_RATIO  50
 #define FREE_BYTES ((uint64_t)64 << 20)
 
 static struct error *inflate_all(const uint8_t *bytes, size_t size, struct buf *out)
