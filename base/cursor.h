@@ -57,14 +57,14 @@ static inline struct cursor cursor_sub(struct cursor *c, uint64_t n)
 	return p ? cursor_make(p, n) : (struct cursor){ c->end, c->end, true };
 }
 
-#define CURSOR_READ(bits)                                               \
-	static inline uint##bits##_t cursor_u##bits(struct cursor *c)   \
-	{                                                               \
-		uint##bits##_t v = 0;                                   \
-		const void *p = cursor_bytes(c, sizeof(v));             \
-		if (p)                                                  \
-			memcpy(&v, p, sizeof(v));                       \
-		return v;                                               \
+#define CURSOR_READ(bits)                                                                          \
+	static inline uint##bits##_t cursor_u##bits(struct cursor *c)                              \
+	{                                                                                          \
+		uint##bits##_t v = 0;                                                              \
+		const void *p = cursor_bytes(c, sizeof(v));                                        \
+		if (p)                                                                             \
+			memcpy(&v, p, sizeof(v));                                                  \
+		return v;                                                                          \
 	}
 CURSOR_READ(8)
 CURSOR_READ(16)

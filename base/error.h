@@ -52,11 +52,11 @@ void error_free(struct error *err); /* takes NULL */
 void error_cleanup(struct error **err);
 
 /* Returns the error of EXPR to the caller, if there is one. */
-#define TRY(expr)                                 \
-	do {                                      \
-		struct error *try_error_ = (expr);\
-		if (try_error_)                   \
-			return try_error_;        \
+#define TRY(expr)                                                                                  \
+	do {                                                                                       \
+		struct error *try_error_ = (expr);                                                 \
+		if (try_error_)                                                                    \
+			return try_error_;                                                         \
 	} while (0)
 
 #endif

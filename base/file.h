@@ -1,5 +1,5 @@
-/* Reading whole files. Only regular files are opened (a FIFO or device planted by somebody else would
- * block), unless the caller asks for a stream. */
+/* Reading whole files. Only regular files are opened (a FIFO or device planted by somebody else
+ * would block), unless the caller asks for a stream. */
 #ifndef CPROF_BASE_FILE_H
 #define CPROF_BASE_FILE_H
 
@@ -24,13 +24,14 @@ struct file_bytes {
 struct error *file_map(const char *path, struct file_bytes *ret) MUST_USE;
 struct error *file_map_fd(int fd, const char *name, struct file_bytes *ret) MUST_USE;
 
-/* Reads everything: a regular file is mapped, a pipe or `-` (stdin) read to its end, up to max bytes
- * (0: no limit). */
+/* Reads everything: a regular file is mapped, a pipe or `-` (stdin) read to its end, up to max
+ * bytes (0: no limit). */
 struct error *file_read_input(const char *path, uint64_t max, struct file_bytes *ret) MUST_USE;
 
-/* Reads a small file of /proc or /sys, whose size stat does not know, as a NUL-terminated string that
- * the caller frees. Reads at most max bytes. */
-struct error *file_read_proc(const char *path, size_t max, char **ret_text, size_t *ret_len) MUST_USE;
+/* Reads a small file of /proc or /sys, whose size stat does not know, as a NUL-terminated string
+ * that the caller frees. Reads at most max bytes. */
+struct error *file_read_proc(const char *path, size_t max, char **ret_text,
+			     size_t *ret_len) MUST_USE;
 
 void file_bytes_deinit(struct file_bytes *b);
 

@@ -1,6 +1,7 @@
 /*
- * A table of unique strings with ids 0, 1, 2 ... in the order of their first appearance. Id 0 is always
- * the empty string. Strings may hold any bytes; each is also NUL-terminated. Up to 2^32-2 strings.
+ * A table of unique strings with ids 0, 1, 2 ... in the order of their first appearance. Id 0 is
+ * always the empty string. Strings may hold any bytes; each is also NUL-terminated. Up to 2^32-2
+ * strings.
  */
 #ifndef CPROF_BASE_INTERN_H
 #define CPROF_BASE_INTERN_H

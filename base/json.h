@@ -1,6 +1,7 @@
 /*
- * JSON out, streaming: no tree is kept. Commas, indentation and escapes are the writer's; the caller
- * opens and closes objects and arrays. Strings that are not UTF-8 get U+FFFD for each bad byte; `<`,
+ * JSON out, streaming: no tree is kept. Commas, indentation and escapes are the writer's; the
+ * caller opens and closes objects and arrays. Strings that are not UTF-8 get U+FFFD for each bad
+ * byte; `<`,
  * `>`, `&`, U+2028 and U+2029 are written as \u escapes, so that the text is safe inside a script.
  */
 #ifndef CPROF_BASE_JSON_H

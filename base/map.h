@@ -1,6 +1,7 @@
 /*
- * A hash map from a 64-bit key to a 32-bit value: open addressing, no deletion. Keys are any numbers;
- * MAP_NONE is no value. A zeroed map is empty. For composite keys combine them with map_key2().
+ * A hash map from a 64-bit key to a 32-bit value: open addressing, no deletion. Keys are any
+ * numbers; MAP_NONE is no value. A zeroed map is empty. For composite keys combine them with
+ * map_key2().
  */
 #ifndef CPROF_BASE_MAP_H
 #define CPROF_BASE_MAP_H
@@ -26,8 +27,9 @@ struct map {
 /* The value of a key, MAP_NONE where there is none. */
 uint32_t map_find(const struct map *m, uint64_t key);
 
-/* A pointer to the value of the key, which is MAP_NONE if the key is new: store another value through
- * it before the next call (a free slot must not stay behind). Valid until the next map_at(). */
+/* A pointer to the value of the key, which is MAP_NONE if the key is new: store another value
+ * through it before the next call (a free slot must not stay behind). Valid until the next
+ * map_at(). */
 uint32_t *map_at(struct map *m, uint64_t key);
 
 void map_deinit(struct map *m);

@@ -1,7 +1,7 @@
 /*
  * Memory. Sizes that come from outside are checked by the parser that reads them; what is asked for
- * here is small or already bounded, so running out ends the program with a message: what a recording
- * has on disk by then stays readable.
+ * here is small or already bounded, so running out ends the program with a message: what a
+ * recording has on disk by then stays readable.
  */
 #ifndef CPROF_BASE_MEM_H
 #define CPROF_BASE_MEM_H
@@ -11,12 +11,12 @@
 
 #include "base/compiler.h"
 
-void *mem_alloc(size_t size);			  /* not initialised; free() it */
-void *mem_calloc(size_t count, size_t size);	  /* zeroed; overflow is checked */
+void *mem_alloc(size_t size);		     /* not initialised; free() it */
+void *mem_calloc(size_t count, size_t size); /* zeroed; overflow is checked */
 void *mem_realloc(void *old, size_t size);
 void *mem_realloc_array(void *old, size_t count, size_t size);
 char *mem_strdup(const char *s);
-char *mem_strndup(const char *s, size_t n);	  /* n bytes at the most, and a NUL */
+char *mem_strndup(const char *s, size_t n); /* n bytes at the most, and a NUL */
 void *mem_dup(const void *bytes, size_t size);
 char *mem_printf(const char *fmt, ...) PRINTF_LIKE(1, 2);
 char *mem_vprintf(const char *fmt, va_list args) PRINTF_LIKE(1, 0);

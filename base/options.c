@@ -151,8 +151,8 @@ void options_print(const struct options *o, FILE *out)
 			buf_printf(&left, "%s --%s", spec->letter ? "," : " ", spec->name);
 		if (spec->argument)
 			buf_printf(&left, " %s", spec->argument);
-		fprintf(out, "  %-26s%s %s\n", buf_str(&left), left.len > 26 ? "\n                            " : "",
-			spec->help);
+		fprintf(out, "  %-26s%s %s\n", buf_str(&left),
+			left.len > 26 ? "\n                            " : "", spec->help);
 		buf_deinit(&left);
 	}
 }

@@ -21,11 +21,11 @@ enum option_kind {
 };
 
 struct option_spec {
-	const char *name;	/* without the dashes; NULL where there is only a letter */
-	char letter;		/* 0 where there is none */
+	const char *name; /* without the dashes; NULL where there is only a letter */
+	char letter;	  /* 0 where there is none */
 	enum option_kind kind;
-	const char *argument;	/* its name in the help; NULL where the option takes none */
-	const char *help;	/* one line; NULL hides the option from the help */
+	const char *argument; /* its name in the help; NULL where the option takes none */
+	const char *help;     /* one line; NULL hides the option from the help */
 	void *target;
 	struct error *(*apply)(void *target, const char *value); /* OPTION_CALL only */
 };
@@ -33,12 +33,14 @@ struct option_spec {
 struct options {
 	const struct option_spec *specs;
 	size_t count;
-	bool stop_at_operand; /* what follows the first operand is not ours: a command and its words */
+	bool stop_at_operand; /* what follows the first operand is not ours: a command and its words
+			       */
 };
 
-/* Parses argv[1..], reordered so that operands stand at argv[*ret_first ..argc). The error of a wrong
- * word has code ERR_USAGE, names the word, and the nearest known option as its hint. */
-struct error *options_parse(const struct options *o, int argc, char **argv, int *ret_first) MUST_USE;
+/* Parses argv[1..], reordered so that operands stand at argv[*ret_first ..argc). The error of a
+ * wrong word has code ERR_USAGE, names the word, and the nearest known option as its hint. */
+struct error *options_parse(const struct options *o, int argc, char **argv,
+			    int *ret_first) MUST_USE;
 
 /* The table as text, for --help. */
 void options_print(const struct options *o, FILE *out);

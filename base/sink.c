@@ -16,7 +16,8 @@
 struct sink {
 	struct error *(*write)(struct sink *s, const void *bytes, size_t n);
 	struct error *(*finish)(struct sink *s); /* the last bytes are written, make it last */
-	void (*release)(struct sink *s);	 /* frees what the kind owns; after finish or instead of it */
+	void (*release)(
+		struct sink *s); /* frees what the kind owns; after finish or instead of it */
 	struct error *error;
 	struct buf pending;
 
@@ -41,6 +42,12 @@ struct error *sink_give_to_owner(int fd, const char *path)
 	if (owner_uid != (uid_t)-1 && fchown(fd, owner_uid, owner_gid) < 0 && errno != EPERM)
 		return error_errno(errno, "cannot give %s to its user", path);
 	return NULL;
+}
+
+/* With another user's files in an untrusted folder no link is followed. */
+static bool writing_for_another(void)
+{
+	return owner_uid != (uid_t)-1;
 }
 
 static void flush_pending(struct sink *s)
@@ -176,10 +183,12 @@ struct error *sink_open(const char *path, struct sink **ret)
 	if (strcmp(path, "-") == 0) {
 		fd = STDOUT_FILENO;
 		path = "standard output";
-	} else if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
+	} else if ((writing_for_another() ? lstat : stat)(path, &st) == 0 && !S_ISREG(st.st_mode) &&
+		   !S_ISLNK(st.st_mode)) {
 		if (S_ISDIR(st.st_mode))
 			return error_errno(EISDIR, "cannot write %s", path);
-		fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+		fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY |
+					(writing_for_another() ? O_NOFOLLOW : 0));
 		if (fd < 0)
 			return error_errno(errno, "cannot open %s", path);
 	} else {

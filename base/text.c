@@ -144,7 +144,8 @@ struct error *parse_u64(const char *s, const char *what, uint64_t max, uint64_t 
 }
 
 /* A plain decimal number; `*ret_unit` is what follows it. */
-static struct error *parse_number(const char *s, const char *what, double *ret, const char **ret_unit)
+static struct error *parse_number(const char *s, const char *what, double *ret,
+				  const char **ret_unit)
 {
 	size_t digits = strspn(s, "0123456789.");
 	char *end;
@@ -195,8 +196,9 @@ static struct error *parse_with_unit(const char *s, const char *what, const stru
 
 struct error *parse_duration_ns(const char *s, const char *what, uint64_t *ret_ns)
 {
-	static const struct unit units[] = { { "", 1e9 }, { "s", 1e9 },	  { "ms", 1e6 }, { "us", 1e3 },
-					     { "ns", 1 }, { "m", 60e9 },  { "min", 60e9 }, { "h", 3600e9 } };
+	static const struct unit units[] = { { "", 1e9 },     { "s", 1e9 },   { "ms", 1e6 },
+					     { "us", 1e3 },   { "ns", 1 },    { "m", 60e9 },
+					     { "min", 60e9 }, { "h", 3600e9 } };
 
 	return error_hint(parse_with_unit(s, what, units, ARRAY_SIZE(units), "duration", ret_ns),
 			  "durations are written 10ms, 5s, 2m; a bare number is seconds");
@@ -204,8 +206,9 @@ struct error *parse_duration_ns(const char *s, const char *what, uint64_t *ret_n
 
 struct error *parse_size(const char *s, const char *what, uint64_t *ret_bytes)
 {
-	static const struct unit units[] = { { "", 1 },		 { "K", 1024 },	     { "k", 1024 },
-					     { "M", 1048576.0 }, { "G", 1073741824.0 } };
+	static const struct unit units[] = {
+		{ "", 1 }, { "K", 1024 }, { "k", 1024 }, { "M", 1048576.0 }, { "G", 1073741824.0 }
+	};
 
 	return error_hint(parse_with_unit(s, what, units, ARRAY_SIZE(units), "size", ret_bytes),
 			  "sizes are written 512, 64K, 2M");

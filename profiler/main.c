@@ -12,6 +12,7 @@
 #define CPROF_VERSION "0.1.0"
 
 static const struct command *const commands[] = {
+	&cmd_record,
 	&cmd_report,
 	&cmd_flamegraph,
 	&cmd_convert,

@@ -16,6 +16,7 @@ struct command {
 extern const struct command cmd_convert;
 extern const struct command cmd_doctor;
 extern const struct command cmd_flamegraph;
+extern const struct command cmd_record;
 extern const struct command cmd_report;
 
 /* Prints the error with its hint, frees it, and returns the exit status that it means; 0 for NULL.

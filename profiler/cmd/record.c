@@ -1,0 +1,475 @@
+/*
+ * `cprof record`: runs a command (or attaches), and leaves a recording, a flame graph and a pprof
+ * file. This file is the order of things; what it asks for is in capture/ (sampling), analysis/
+ * (names, the profile, the summary) and outputs.c (files).
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/options.h"
+#include "base/text.h"
+#include "profiler/analysis/health.h"
+#include "profiler/analysis/naming.h"
+#include "profiler/analysis/profile_of.h"
+#include "profiler/analysis/summary.h"
+#include "profiler/capture/capture.h"
+#include "profiler/cmd/command.h"
+#include "profiler/cmd/input.h"
+#include "profiler/cmd/outputs.h"
+#include "profiler/cmd/record_watch.h"
+#include "profiler/cmd/sudo_user.h"
+#include "profiler/process/find.h"
+
+#define DEFAULT_HZ 997
+
+struct record {
+	/* as given */
+	uint64_t frequency_hz;
+	const char *event;
+	VEC(const char *) output_paths;
+	const char *to;
+	const char *processes, *threads;
+	uint64_t duration_ns, delay_ns, stack_bytes;
+	const char *stdout_path;
+	bool quiet, wait_all, as_root, user_only;
+	const char *names_word;
+	enum name_style names;
+	double min_complete; /* per cent; 0: no gate */
+	struct write_options picture;
+
+	/* as worked out */
+	char **words; /* the command, or the timer of `-p PID -- sleep 10` */
+	struct proc_ids ids;
+	struct outputs outputs;
+	struct sudo_user sudo;
+	bool for_sudo_user;
+	int stdout_fd;
+	pid_t timer;
+	struct watch watch;
+};
+
+static struct error *add_output(void *target, const char *value)
+{
+	struct record *r = target;
+
+	vec_push(&r->output_paths, value);
+	return NULL;
+}
+
+/* Stacks are always taken: what perf needs this option for. */
+static struct error *accept_call_graph(void *target, const char *value)
+{
+	static bool said;
+
+	(void)target, (void)value;
+	if (!said)
+		fprintf(stderr, "cprof: stacks are always taken: no call-graph option is needed\n");
+	said = true;
+	return NULL;
+}
+
+static struct error *refuse_later(void *target, const char *value)
+{
+	(void)value;
+	return error_hint(error_new(ERR_USAGE, "%s: not yet in this version", (const char *)target),
+			  "cprof doctor says what can be recorded here");
+}
+
+static struct error *set_min_complete(void *target, const char *value)
+{
+	double percent;
+
+	TRY(parse_double(value, "--min-complete", &percent));
+	if (percent > 100)
+		return error_new(ERR_USAGE, "--min-complete: %s is more than 100 per cent", value);
+	*(double *)target = percent;
+	return NULL;
+}
+
+/* Parses the command line; with --help prints it and returns with *ret_help set. */
+static struct error *parse_command_line(struct record *r, int argc, char **argv, bool *ret_help)
+{
+	const struct option_spec specs[] = {
+		{ "frequency", 'F', OPTION_UINT, "HZ", "samples a second of CPU time (default 997)",
+		  &r->frequency_hz, NULL },
+		{ "event", 'e', OPTION_STRING, "EVENT", "what to sample by (default cpu-clock)",
+		  &r->event, NULL },
+		{ "output", 'o', OPTION_CALL, "FILE",
+		  "a file to write, by extension; may be repeated ('-': stdout)", r, add_output },
+		{ "to", 0, OPTION_STRING, "FORMAT", "the format of -o -", &r->to, NULL },
+		{ "pid", 'p', OPTION_STRING, "PID|NAME,..", "attach to processes", &r->processes,
+		  NULL },
+		{ "tid", 't', OPTION_STRING, "TID,..", "attach to threads", &r->threads, NULL },
+		{ "duration", 0, OPTION_DURATION, "TIME", "stop recording after this long",
+		  &r->duration_ns, NULL },
+		{ "delay", 0, OPTION_DURATION, "TIME", "start recording this long after the start",
+		  &r->delay_ns, NULL },
+		{ "wait-all", 0, OPTION_FLAG, NULL,
+		  "record until every process that the command started has ended", &r->wait_all,
+		  NULL },
+		{ "stdout", 0, OPTION_STRING, "FILE", "where the command's stdout goes",
+		  &r->stdout_path, NULL },
+		{ "user-only", 0, OPTION_FLAG, NULL, "leave out the kernel's frames", &r->user_only,
+		  NULL },
+		{ "stack-size", 0, OPTION_SIZE, "SIZE",
+		  "bytes of stack copied with a sample (default: as much as memory allows)",
+		  &r->stack_bytes, NULL },
+		{ "names", 0, OPTION_STRING, "STYLE", "full, simple, raw or perl (default full)",
+		  &r->names_word, NULL },
+		{ "title", 0, OPTION_STRING, "TEXT", "title of the flame graph", &r->picture.title,
+		  NULL },
+		{ "colors", 0, OPTION_STRING, "PALETTE", "colours of the flame graph",
+		  &r->picture.colors, NULL },
+		{ "icicle", 0, OPTION_FLAG, NULL, "the root on top", &r->picture.icicle, NULL },
+		{ "min-complete", 0, OPTION_CALL, "PERCENT",
+		  "exit 1 when fewer of the stacks are complete", &r->min_complete,
+		  set_min_complete },
+		{ "as-root", 0, OPTION_FLAG, NULL, "under sudo: run the command as root",
+		  &r->as_root, NULL },
+		{ "quiet", 'q', OPTION_FLAG, NULL, "no progress line, no summary", &r->quiet,
+		  NULL },
+		{ NULL, 'g', OPTION_CALL, NULL, NULL, r, accept_call_graph },
+		{ "call-graph", 0, OPTION_CALL, "MODE", NULL, r, accept_call_graph },
+		{ "off-cpu", 0, OPTION_CALL, NULL, NULL, "--off-cpu", refuse_later },
+		{ "wall", 0, OPTION_CALL, NULL, NULL, "--wall", refuse_later },
+		{ "all-cpus", 'a', OPTION_CALL, NULL, NULL, "-a", refuse_later },
+		{ "cgroup", 0, OPTION_CALL, "PATH", NULL, "--cgroup", refuse_later },
+		{ "control", 0, OPTION_CALL, "FIFO", NULL, "--control", refuse_later },
+		{ "open", 0, OPTION_CALL, NULL, NULL, "--open", refuse_later },
+	};
+	const struct options options = { specs, ARRAY_SIZE(specs), true };
+	int first;
+
+	if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
+		printf("usage: cprof record [OPTIONS] [--] COMMAND [ARG...]\n"
+		       "       cprof record [OPTIONS] -p PID|NAME,..\n\n");
+		options_print(&options, stdout);
+		*ret_help = true;
+		return NULL;
+	}
+	TRY(options_parse(&options, argc, argv, &first));
+	r->words = argv + first;
+	return NULL;
+}
+
+/* --- what is to be recorded --- */
+
+static struct error *parse_threads(struct record *r)
+{
+	char *list = mem_strdup(r->threads), *rest = list, *word;
+	struct error *err = NULL;
+
+	while (!err && (word = strsep(&rest, ","))) {
+		uint64_t tid = 0;
+		err = parse_u64(word, "--tid", INT32_MAX, &tid);
+		proc_ids_add(&r->ids, (uint32_t)tid);
+	}
+	free(list);
+	return err;
+}
+
+/* All matches of every word of -p, listed. */
+static struct error *find_processes(struct record *r)
+{
+	struct buf listed = { 0 };
+	struct error *err = proc_find(r->processes, &r->ids, &listed);
+
+	if (!err && !r->quiet && listed.len)
+		fprintf(stderr, "cprof: recording %s\n", buf_str(&listed));
+	buf_deinit(&listed);
+	return err;
+}
+
+static struct error *check_target(struct record *r)
+{
+	bool attach = r->processes || r->threads;
+
+	if (r->processes && r->threads)
+		return error_new(ERR_USAGE, "-p and -t do not go together");
+	if (!attach && !*r->words)
+		return error_hint(error_new(ERR_USAGE, "nothing to record"),
+				  "cprof record ./app, or cprof record -p PID");
+	if (attach && r->wait_all)
+		return error_new(ERR_USAGE, "--wait-all goes with a command");
+	if (r->stdout_path && !*r->words)
+		return error_new(ERR_USAGE, "--stdout goes with a command");
+	if (r->frequency_hz == 0)
+		return error_new(ERR_USAGE, "--frequency: at least 1");
+	if (outputs_use_stdout(&r->outputs) && *r->words && !r->stdout_path)
+		return error_hint(
+			error_new(ERR_USAGE, "-o - would mix with what the command prints"),
+			"--stdout FILE sends the command's stdout elsewhere");
+	if (r->threads)
+		return parse_threads(r);
+	return r->processes ? find_processes(r) : NULL;
+}
+
+static struct error *open_stdout(struct record *r)
+{
+	r->stdout_fd = -1;
+	if (!r->stdout_path)
+		return NULL;
+	r->stdout_fd = open(r->stdout_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+	if (r->stdout_fd < 0)
+		return error_errno(errno, "--stdout: cannot open %s", r->stdout_path);
+	return NULL;
+}
+
+static struct error *become_careful(struct record *r)
+{
+	if (r->as_root)
+		return NULL;
+	TRY(sudo_user_find(&r->sudo, &r->for_sudo_user));
+	if (!r->for_sudo_user)
+		return NULL;
+	sink_set_owner(r->sudo.uid, r->sudo.gid);
+	if (!r->quiet && !r->processes && !r->threads)
+		fprintf(stderr, "cprof: the command runs as %s (--as-root: as root)\n",
+			r->sudo.name);
+	return NULL;
+}
+
+/* `-p PID -- sleep 10`: the words are no target but a clock. */
+static struct error *start_timer(struct record *r)
+{
+	sigset_t none;
+	posix_spawnattr_t attributes;
+
+	sigemptyset(&none);
+	posix_spawnattr_init(&attributes);
+	posix_spawnattr_setsigmask(&attributes, &none);
+	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+	int errnum = posix_spawnp(&r->timer, r->words[0], NULL, &attributes, r->words, environ);
+	posix_spawnattr_destroy(&attributes);
+	if (errnum)
+		return error_errno(errnum, "cannot run %s", r->words[0]);
+	return NULL;
+}
+
+static struct error *start(struct record *r, struct capture **ret, int *ret_status)
+{
+	bool attach = r->processes || r->threads;
+	struct capture_options options = {
+		.path = r->outputs.recording,
+		.frequency_hz = r->frequency_hz,
+		.event = r->event,
+		.target = r->processes ? CAPTURE_PROCESSES
+			  : r->threads ? CAPTURE_THREADS
+				       : CAPTURE_COMMAND,
+		.command = { .argv = r->words, .stdout_fd = r->stdout_fd, .uid = -1, .gid = -1 },
+		.ids = r->ids.items,
+		.id_count = r->ids.count,
+		.delay_ns = r->delay_ns,
+		.duration_ns = r->duration_ns,
+		.wait_all = r->wait_all,
+		.user_only = r->user_only,
+		.stack_bytes = (uint32_t)MIN(r->stack_bytes, UINT32_MAX),
+	};
+
+	if (r->for_sudo_user) {
+		options.command.uid = r->sudo.uid;
+		options.command.gid = r->sudo.gid;
+		options.command.groups = r->sudo.groups;
+		options.command.group_count = r->sudo.group_count;
+		options.command.environment = r->sudo.environment;
+	}
+	TRY(capture_start(&options, ret, ret_status));
+	return attach && *r->words ? start_timer(r) : NULL;
+}
+
+/* --- the end: names, files, words --- */
+
+/* Names what was hit, into the recording, which is whole after that. */
+static struct error *complete_recording(struct capture *c, const volatile sig_atomic_t *stop)
+{
+	struct error *err = capture_finish(c);
+	struct recording_writer *w = capture_take_writer(c);
+
+	if (!w)
+		return err;
+	naming_embed(w, stop);
+	struct error *closed = recording_close(w);
+	if (err) {
+		error_free(closed);
+		return err;
+	}
+	return closed;
+}
+
+/* Of the terminal that the summary goes to; 0: it goes elsewhere. */
+static unsigned int terminal_width(void)
+{
+	struct winsize size;
+
+	return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+}
+
+static struct error *write_files(struct record *r, const struct recording *recording)
+{
+	const struct analysis_options options = { .names = r->names };
+	const struct format_notices notices = { r->quiet ? NULL : command_notice, NULL };
+	struct profile profile;
+
+	analysis_profile(recording, &options, &profile);
+	struct error *err = outputs_write(&r->outputs, &profile, &r->picture, &notices);
+	if (!r->quiet) {
+		struct buf summary = { 0 };
+		summary_print(recording, &profile, terminal_width(), &summary);
+		fwrite(summary.data, 1, summary.len, stderr);
+		buf_deinit(&summary);
+	}
+	profile_deinit(&profile);
+	return err;
+}
+
+static void say_files(const struct record *r)
+{
+	const char *picture = NULL;
+
+	fputs("cprof: wrote", stderr);
+	for (size_t i = 0; i < r->outputs.items.count; i++) {
+		const struct output *o = &r->outputs.items.items[i];
+		fprintf(stderr, "%s %s", i ? "," : "",
+			strcmp(o->path, "-") ? o->path : "standard output");
+		if (!picture && o->format && strcmp(o->format->name, "svg") == 0)
+			picture = o->path;
+	}
+	fputc('\n', stderr);
+	if (picture)
+		fprintf(stderr, "cprof: look at it with   xdg-open %s\n", picture);
+	if (r->outputs.keep_recording)
+		fprintf(stderr, "cprof: more of it with   cprof report %s\n", r->outputs.recording);
+}
+
+/* --min-complete: says so where the share of whole stacks is below it. */
+static bool fails_gate(const struct record *r, const struct recording *recording)
+{
+	struct health health;
+	struct buf percent = { 0 };
+
+	health_of(recording, &health);
+	uint64_t stacks = health.whole + health.cut;
+	if (!stacks || 100.0 * (double)health.whole / (double)stacks >= r->min_complete)
+		return false;
+	health_add_percent(&percent, &health);
+	fprintf(stderr, "cprof: %s of the stacks are complete, fewer than --min-complete %g\n",
+		buf_str(&percent), r->min_complete);
+	buf_deinit(&percent);
+	return true;
+}
+
+/* Reads the finished recording back and makes the files from it. */
+static struct error *write_results(struct record *r, bool *ret_gate_failed)
+{
+	CLEANUP(file_bytes_deinit) struct file_bytes bytes = { 0 };
+	struct recording recording;
+
+	TRY(file_map(r->outputs.recording, &bytes));
+	TRY(recording_read(bytes.data, bytes.size, &recording));
+	struct error *err = write_files(r, &recording);
+	if (!err && !r->quiet)
+		say_files(r);
+	*ret_gate_failed = fails_gate(r, &recording);
+	recording_deinit(&recording);
+	return err;
+}
+
+static int status_of_command(struct capture *c)
+{
+	int status;
+
+	if (!capture_command_pid(c) || !capture_command_status(c, true, &status))
+		return 0;
+	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+static struct error *prepare(struct record *r, int argc, char **argv, bool *ret_help)
+{
+	TRY(parse_command_line(r, argc, argv, ret_help));
+	if (*ret_help)
+		return NULL;
+	if (r->names_word)
+		TRY(input_parse_names(r->names_word, &r->names));
+	TRY(outputs_plan(&r->outputs, r->output_paths.items, r->output_paths.count, r->to));
+	TRY(check_target(r));
+	TRY(become_careful(r));
+	TRY(outputs_check(&r->outputs));
+	TRY(open_stdout(r));
+	return watch_init(&r->watch, r->quiet);
+}
+
+/* From the first sample to the last file; *ret_status is the exit status where there is no error.
+ */
+static struct error *run_session(struct record *r, int *ret_status)
+{
+	struct capture *c = NULL;
+	bool gate_failed = false;
+
+	TRY(outputs_put_aside(&r->outputs));
+	struct error *err = start(r, &c, ret_status);
+	outputs_settle(&r->outputs, !err);
+	if (err) {
+		capture_destroy(c);
+		return err;
+	}
+	signal(SIGPIPE, SIG_IGN);
+	watch_run(&r->watch, c, r->timer);
+	capture_stop(c);
+	err = complete_recording(c, watch_until_named(&r->watch));
+	if (!err)
+		err = write_results(r, &gate_failed);
+	const char *left = outputs_finish(&r->outputs, err != NULL);
+
+	/* --duration ends the recording, not the command: the files are there, now wait. */
+	*ret_status = status_of_command(c);
+	capture_destroy(c);
+	if (err || gate_failed)
+		*ret_status = 1;
+	return left ? error_hint(err, "the recording is left as %s", left) : err;
+}
+
+static void record_deinit(struct record *r)
+{
+	outputs_deinit(&r->outputs);
+	vec_deinit(&r->output_paths);
+	free(r->ids.items);
+	if (r->for_sudo_user)
+		sudo_user_deinit(&r->sudo);
+	if (r->stdout_fd >= 0)
+		close(r->stdout_fd);
+	watch_deinit(&r->watch);
+}
+
+static int run(int argc, char **argv)
+{
+	struct record r = { .frequency_hz = DEFAULT_HZ,
+			    .stdout_fd = -1,
+			    .picture = { .type = -1 },
+			    .watch = { .signals = -1 } };
+	bool help = false;
+	int status = 0;
+
+	struct error *err = prepare(&r, argc, argv, &help);
+	if (err) {
+		status = command_finish(err);
+	} else if (!help) {
+		err = run_session(&r, &status);
+		command_finish(err);
+	}
+	record_deinit(&r);
+	return status;
+}
+
+const struct command cmd_record = {
+	.name = "record",
+	.summary = "run a command, or attach, and leave a flame graph and a pprof file",
+	.run = run,
+};

@@ -1,0 +1,143 @@
+#include "profiler/cmd/record_watch.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/text.h"
+
+#define PROGRESS_MS 200
+
+static volatile sig_atomic_t interrupted;
+
+struct error *watch_init(struct watch *w, bool quiet)
+{
+	static const int watched[] = {
+		SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGCHLD
+	};
+	sigset_t set;
+
+	sigemptyset(&set);
+	for (size_t i = 0; i < ARRAY_SIZE(watched); i++)
+		sigaddset(&set, watched[i]);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	w->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (w->signals < 0)
+		return error_errno(errno, "cannot watch signals");
+	w->show_progress = !quiet && isatty(STDERR_FILENO);
+	return NULL;
+}
+
+static void show_progress(const struct capture *c)
+{
+	struct capture_counters n;
+	struct buf line = { 0 };
+
+	capture_counters(c, &n);
+	buf_printf(&line, "\r\033[K[cprof] %.1f s  ", (double)n.elapsed_ns / 1e9);
+	text_add_thousands(&line, n.samples);
+	buf_add_str(&line, " samples");
+	if (n.complete + n.cut)
+		buf_printf(&line, "  complete %.1f %%",
+			   100.0 * (double)n.complete / (double)(n.complete + n.cut));
+	buf_add_str(&line, "  lost ");
+	text_add_thousands(&line, n.lost);
+	if (n.elapsed_ns)
+		buf_printf(&line, "  cprof %.1f %% of a CPU",
+			   100.0 * (double)n.cprof_cpu_ns / (double)n.elapsed_ns);
+	fputs(buf_str(&line), stderr);
+	fflush(stderr);
+	buf_deinit(&line);
+}
+
+static void clear_progress(void)
+{
+	fputs("\r\033[K", stderr);
+	fflush(stderr);
+}
+
+/* A signal that a process sent, not the terminal: the whole process group did not get it. */
+static bool sent_to_us_alone(const struct signalfd_siginfo *s)
+{
+	return s->ssi_code <= 0;
+}
+
+/* Returns true when the recording is to end. */
+static bool handle_signal(const struct signalfd_siginfo *s, struct capture *c)
+{
+	pid_t command = capture_command_pid(c);
+
+	if (s->ssi_signo == SIGCHLD)
+		return false;
+	if (!command)
+		return s->ssi_signo != SIGUSR1 && s->ssi_signo != SIGUSR2;
+	if (sent_to_us_alone(s))
+		kill(command, (int)s->ssi_signo);
+	return false;
+}
+
+static bool timer_has_ended(pid_t timer)
+{
+	return timer > 0 && waitpid(timer, NULL, WNOHANG) == timer;
+}
+
+void watch_run(struct watch *w, struct capture *c, pid_t timer)
+{
+	bool enough = timer_has_ended(timer);
+
+	while (!enough) {
+		switch (capture_wait(c, w->signals, w->show_progress ? PROGRESS_MS : -1)) {
+		case CAPTURE_OVER:
+			enough = true;
+			break;
+		case CAPTURE_READABLE: {
+			struct signalfd_siginfo s;
+			while (read(w->signals, &s, sizeof(s)) == (ssize_t)sizeof(s))
+				enough |= handle_signal(&s, c);
+			enough |= timer_has_ended(timer);
+			break;
+		}
+		case CAPTURE_RUNNING:
+			break;
+		}
+		if (w->show_progress)
+			show_progress(c);
+	}
+	if (w->show_progress)
+		clear_progress();
+}
+
+static void on_interrupt(int signal)
+{
+	(void)signal;
+	interrupted = 1;
+}
+
+const volatile sig_atomic_t *watch_until_named(struct watch *w)
+{
+	struct signalfd_siginfo pending;
+	struct sigaction action = { .sa_handler = on_interrupt, .sa_flags = SA_RESETHAND };
+	sigset_t set;
+
+	/* What came before belongs to the program's end, not to the naming. */
+	while (read(w->signals, &pending, sizeof(pending)) == (ssize_t)sizeof(pending))
+		;
+	sigaction(SIGINT, &action, NULL);
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGQUIT);
+	sigaddset(&set, SIGTERM);
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
+	return &interrupted;
+}
+
+void watch_deinit(struct watch *w)
+{
+	if (w->signals >= 0)
+		close(w->signals);
+	w->signals = -1;
+}

@@ -1,0 +1,36 @@
+/*
+ * While the program runs: signals and the progress line of `cprof record`.
+ *
+ * The command shares our terminal and process group, so what the terminal sends (ctrl-C, ctrl-\)
+ * reaches it by itself. What is sent to cprof alone is passed on to the command. Without a command
+ * a signal ends the recording. The command is never killed.
+ */
+#ifndef CPROF_CMD_RECORD_WATCH_H
+#define CPROF_CMD_RECORD_WATCH_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "base/error.h"
+#include "profiler/capture/capture.h"
+
+struct watch {
+	int signals; /* a signalfd */
+	bool show_progress;
+};
+
+/* Takes over the signals that matter, before the command is started: it gets its own mask back from
+ * the capture. */
+struct error *watch_init(struct watch *w, bool quiet) MUST_USE;
+
+/* Runs until the capture is over or the user has had enough; `timer` is the process of the habit
+ * `-p PID -- sleep 10` whose end ends the recording, 0 where there is none. */
+void watch_run(struct watch *w, struct capture *c, pid_t timer);
+
+/* From here on ctrl-C sets the returned flag, and a second one ends cprof. */
+const volatile sig_atomic_t *watch_until_named(struct watch *w);
+
+void watch_deinit(struct watch *w);
+
+#endif

@@ -1,0 +1,273 @@
+#!/usr/bin/env bats
+# `cprof record` as people type it: what it leaves behind, what it says, and what it does to the
+# program. CPROF_BUILD is the build folder (default build/).
+
+setup_file() {
+	export REPO="$BATS_TEST_DIRNAME/../.."
+	export CPROF="${CPROF_BUILD:-$REPO/build}/cprof"
+	CPROF=$(realpath "$CPROF")
+	export FIXTURES="$BATS_FILE_TMPDIR"
+	cc -O2 -o "$FIXTURES/burn" "$REPO/tests/fixtures/burn.c"
+}
+
+setup() {
+	cd "$BATS_TEST_TMPDIR"
+}
+
+burn() { echo "$FIXTURES/burn"; }
+
+# total of a folded file
+total() { awk '{ n += $NF } END { print n + 0 }' "$1"; }
+
+can_sample() {
+	"$CPROF" record -q -o can.folded --stdout /dev/null "$(burn)" 1 >/dev/null 2>&1 ||
+		skip "perf events are not allowed here"
+}
+
+@test "without -o: a recording, a flame graph and a pprof file; the run before is kept" {
+	can_sample
+	run "$CPROF" record "$(burn)" 1
+	[ "$status" -eq 0 ]
+	[ -s cprof.cprof ] && [ -s cprof.svg ] && [ -s cprof.pb.gz ]
+	[[ "$output" == *"complete"* ]]
+	[[ "$output" == *"cprof.svg"* ]]
+	[ "$(stat -c %a cprof.cprof)" = 600 ]
+	cp cprof.cprof first.cprof
+	"$CPROF" record -q "$(burn)" 1 >/dev/null
+	cmp first.cprof cprof.old.cprof
+	ls -A | grep -v -E '^(cprof\.(cprof|svg|pb\.gz)|cprof\.old\.cprof|first\.cprof|can\.folded)$' && false
+	true
+}
+
+@test "the program's stdout, arguments and exit status pass through" {
+	can_sample
+	run --separate-stderr "$CPROF" record -o x.folded sh -c 'echo "$1"; echo to stderr >&2; exit 7' sh 'a  b'
+	[ "$status" -eq 7 ]
+	[ "$output" = 'a  b' ]
+	[[ "$stderr" == *"to stderr"* ]]
+	run "$CPROF" record -q -o x.folded sh -c 'kill -TERM $$'
+	[ "$status" -eq 143 ]
+}
+
+@test "-o alone keeps no recording; -o - goes to stdout with --stdout for the command" {
+	can_sample
+	"$CPROF" record -q -o one.folded "$(burn)" 1 >/dev/null
+	[ ! -e cprof.cprof ]
+	ls -A | grep -E '\.cprof$' && false
+	run --separate-stderr "$CPROF" record -q -o - --to folded --stdout out.txt "$(burn)" 1
+	[ "$status" -eq 0 ]
+	[[ "$output" == *"burn;"*"leaf_c"* ]]
+	grep -q 'caller_3_c;leaf_c' out.txt
+	run "$CPROF" record -o - --to folded "$(burn)" 1
+	[ "$status" -eq 2 ]
+	[[ "$output" == *"--stdout"* ]]
+}
+
+@test "stacks of a C program are whole: every one starts at _start and names its callers" {
+	can_sample
+	"$CPROF" record -q --min-complete 99 -o x.folded "$(burn)" 2 >/dev/null
+	[ "$(total x.folded)" -ge 500 ]
+	# a handful of samples may fall into the dynamic loader
+	whole=$(awk '/^burn;_start;__libc_start_main[^;]*;.*main;caller_[123]_[abc];leaf_[abc]/ { n += $NF } END { print n + 0 }' x.folded)
+	[ "$((whole * 100))" -ge "$(($(total x.folded) * 98))" ]
+}
+
+@test "attaching: -p PID, -p NAME, -t TID; the habit -F 99 -p PID -- sleep 1" {
+	can_sample
+	cp "$(burn)" ./burnable
+	./burnable 20 >/dev/null &
+	pid=$!
+	"$CPROF" record -q --duration 1 -p $pid -o pid.folded
+	"$CPROF" record -q --duration 1 -p burnable -o name.folded
+	"$CPROF" record -q --duration 1 -t $pid -o tid.folded
+	"$CPROF" record -q -F 99 -g -p $pid -o sleep.folded -- sleep 1
+	kill $pid
+	for f in pid name tid; do
+		grep -q '^burnable;_start;.*main;caller_3_c;leaf_c' $f.folded
+	done
+	grep -q 'leaf_c' sleep.folded
+	[ "$(total sleep.folded)" -le 120 ]
+}
+
+@test "forks and execs are followed, each process under its own name" {
+	can_sample
+	cp "$(burn)" ./child_a
+	cp "$(burn)" ./child_b
+	"$CPROF" record -q -o x.folded sh -c './child_a 1 & ./child_b 1; wait' >/dev/null
+	grep -q '^child_a;_start;.*leaf_a' x.folded
+	grep -q '^child_b;_start;.*leaf_b' x.folded
+}
+
+@test "a command that does not exist is 127, one that cannot run 126" {
+	run "$CPROF" record ./no-such-program
+	[ "$status" -eq 127 ]
+	[[ "$output" == *"no-such-program"* ]]
+	[ ! -e cprof.cprof ]
+	echo not a program >plain
+	run "$CPROF" record ./plain
+	[ "$status" -eq 126 ]
+	[ ! -e cprof.cprof ]
+}
+
+@test "mistakes are named: options, numbers, extensions, processes" {
+	run "$CPROF" record --frequenzy 9 true
+	[ "$status" -eq 2 ]
+	[[ "$output" == *"--frequenzy"* && "$output" == *"--frequency"* ]]
+	run "$CPROF" record -F fast true
+	[ "$status" -eq 2 ]
+	run "$CPROF" record -o picture.jpg true
+	[ "$status" -eq 2 ]
+	[[ "$output" == *".svg"* ]]
+	run "$CPROF" record
+	[ "$status" -eq 2 ]
+	run "$CPROF" record -p 4194303
+	[ "$status" -eq 1 ]
+	[[ "$output" == *4194303* ]]
+	run "$CPROF" record -p no_such_name_here
+	[ "$status" -eq 1 ]
+	[[ "$output" == *no_such_name_here* ]]
+	run "$CPROF" record --off-cpu true
+	[ "$status" -eq 2 ]
+	[[ "$output" == *"not yet"* ]]
+	run "$CPROF" record -o no/such/folder/x.svg true
+	[ "$status" -eq 1 ]
+	[[ "$output" == *"no/such/folder/x.svg"* ]]
+}
+
+@test "few samples are called few, with the rate that would do" {
+	can_sample
+	run "$CPROF" record -F 99 -o x.folded --stdout /dev/null "$(burn)" 1
+	[[ "$output" == *"too few"* ]]
+	[[ "$output" == *"-F"* ]]
+}
+
+@test "a rate above the kernel's limit is lowered with a word" {
+	can_sample
+	limit=$(cat /proc/sys/kernel/perf_event_max_sample_rate)
+	run "$CPROF" record -F $((limit * 2)) -o x.folded --stdout /dev/null "$(burn)" 1
+	[ "$status" -eq 0 ]
+	[[ "$output" == *"$limit"* || "$output" == *"lowered"* ]]
+}
+
+@test "the shares of a program of known cost are right within the sampling error" {
+	can_sample
+	"$CPROF" record -q -F 4999 -o x.folded --stdout truth.txt "$(burn)" 4
+	# chi-square over five paths against the counted iterations: 4 degrees of freedom, the bound of
+	# one run in 10,000
+	python3 - <<-'PY'
+		import re
+		truth = dict(l.split() for l in open("truth.txt"))
+		total = sum(map(int, truth.values()))
+		seen = dict.fromkeys(truth, 0)
+		for line in open("x.folded"):
+		    stack, n = line.rsplit(" ", 1)
+		    for path in truth:
+		        if f";{path}" in stack:
+		            seen[path] += int(n)
+		        elif path.split(";")[1] in stack:
+		            others = [p for p in truth if p.endswith(path.split(";")[1])]
+		            assert any(f";{p}" in stack for p in others) or "[truncated" in stack, stack
+		n = sum(seen.values())
+		assert n >= 5000, n
+		chi = sum((seen[p] - n * int(t) / total) ** 2 / (n * int(t) / total) for p, t in truth.items())
+		print(n, seen, chi)
+		assert chi < 23.5, chi
+	PY
+}
+
+@test "kill -9 of cprof leaves a recording that opens, and the program runs on" {
+	can_sample
+	"$CPROF" record -q "$(burn)" 8 >/dev/null &
+	cprof=$!
+	sleep 3
+	child=$(pgrep -P $cprof | head -1)
+	kill -9 $cprof
+	wait $cprof || true
+	kill -0 "$child"
+	run "$CPROF" report cprof.cprof
+	kill "$child"
+	[ "$status" -eq 0 ]
+	[[ "$output" == *"leaf_c"* ]]
+	[[ "$output" == *"cut"* ]]
+}
+
+@test "ctrl-C ends the program and the files are written" {
+	can_sample
+	setsid sh -c 'trap "" QUIT; exec "$0" record "$1" 100 >/dev/null 2>err.txt' "$CPROF" "$(burn)" &
+	sleep 2
+	cprof=$(pgrep -f "record $(burn) 100" | head -1)
+	kill -INT -- -"$(ps -o pgid= -p "$cprof" | tr -d ' ')" || true
+	for _ in $(seq 100); do
+		[ -s cprof.pb.gz ] && break
+		sleep 0.1
+	done
+	[ -s cprof.svg ] && [ -s cprof.pb.gz ]
+}
+
+@test "signals sent to cprof alone reach the program" {
+	can_sample
+	"$CPROF" record -q -o x.folded sh -c 'trap "echo got it; exit 3" TERM; while :; do :; done' >out.txt &
+	cprof=$!
+	sleep 1
+	kill -TERM $cprof
+	status=0
+	wait $cprof || status=$?
+	[ "$status" -eq 3 ]
+	grep -q "got it" out.txt
+}
+
+@test "the target is killed: the recording ends as usual" {
+	can_sample
+	"$CPROF" record -q "$(burn)" 100 >/dev/null &
+	cprof=$!
+	sleep 1
+	pkill -9 -P $cprof
+	status=0
+	wait $cprof || status=$?
+	[ "$status" -eq 137 ]
+	[ -s cprof.svg ]
+}
+
+@test "no space: an error, and what was written before is readable" {
+	can_sample
+	[ "$(id -u)" = 0 ] || skip "needs root for a small file system"
+	mkdir small
+	mount -t tmpfs -o size=64k tmpfs small 2>/dev/null || skip "cannot mount a tmpfs"
+	cd small
+	run "$CPROF" record python3 -c 'import json
+for i in range(60000): json.loads(json.dumps({"a": [i, str(i)]}))'
+	cd ..
+	cp small/cprof.cprof left.cprof
+	umount small
+	[ "$status" -eq 1 ]
+	[[ "$output" == *"No space left"* ]]
+	"$CPROF" report left.cprof >/dev/null
+}
+
+@test "names with newlines, semicolons and bytes that are no UTF-8 break no file" {
+	can_sample
+	name=$'we;ird\n\xff<b>'
+	cp "$(burn)" "./$name"
+	"$CPROF" record -q "./$name" 1 >/dev/null
+	xmllint --noout cprof.svg
+	"$CPROF" convert cprof.cprof -o x.folded
+	awk 'NF < 2 || $NF !~ /^[0-9]+$/ { exit 1 }' x.folded
+	"$CPROF" report cprof.cprof >/dev/null
+}
+
+@test "stdout closed: data is not lost silently" {
+	can_sample
+	run bash -c '"$0" record -q -o - --to folded --stdout /dev/null "$1" 1 >&-' "$CPROF" "$(burn)"
+	[ "$status" -ne 0 ]
+}
+
+@test "without privileges: one command, user stacks whole" {
+	[ "$(id -u)" = 0 ] || skip "runs as another user only as root"
+	[ "$(cat /proc/sys/kernel/perf_event_paranoid)" -le 2 ] || skip "perf_event_paranoid forbids it"
+	mkdir open && chmod 777 open && cd open
+	cp "$(burn)" "$CPROF" . && chmod 755 ./burn ./cprof
+	chmod 755 "$BATS_TEST_TMPDIR" || true
+	setpriv --reuid 65534 --regid 65534 --clear-groups ./cprof record -q --min-complete 99 ./burn 1 >/dev/null 2>err.txt ||
+		{ cat err.txt; grep -q "Permission denied" err.txt && skip "the test folder is closed to others"; false; }
+	[ -s cprof.svg ]
+}
