@@ -65,7 +65,7 @@ uint32_t intern_bytes(struct intern *t, const char *s, size_t n)
 	uint32_t i = hash & t->mask;
 	while (t->slots[i]) {
 		const struct intern_entry *e = &t->entries[t->slots[i] - 1];
-		if (e->hash == hash && e->len == n && memcmp(e->s, s, n) == 0)
+		if (e->hash == hash && e->len == n && (!n || memcmp(e->s, s, n) == 0))
 			return t->slots[i] - 1;
 		i = (i + 1) & t->mask;
 	}

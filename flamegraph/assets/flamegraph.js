@@ -14,6 +14,7 @@ const box = find("frames"), details = find("details"), matched = find("matched")
 const search = find("search"), unzoom = find("unzoom"), ignorecase = find("ignorecase");
 const header = svg.querySelector(".header"), footer = svg.querySelector(".footer");
 const standalone = svg === document.documentElement;
+const XHTML = "http://www.w3.org/1999/xhtml";
 const PAD = 12, TEXT_PAD = 3, LONGEST_PATH = 2000;
 const HINT = "Hover for details · click to zoom · / search · N next match · I flip · C copy name · 0 reset";
 
@@ -31,12 +32,12 @@ function readFrames() {
 		if (!frames.length) {
 			rootY = y;
 			pitch = +rect.getAttribute("height") + 1;
+			baseline = +text.getAttribute("y") - y;
 		}
 		const f = {
 			g, rect, text, name: all.slice(0, at), facts: all.slice(at), index: frames.length,
 			depth: Math.round(Math.abs(y - rootY) / pitch), children: [], covered: 0,
 			x: +rect.getAttribute("fg:x"), w: +rect.getAttribute("fg:w"), shown: true, mark: false,
-			textY: +text.getAttribute("y") - y,
 		};
 		open.length = f.depth;
 		f.parent = open[f.depth - 1] ?? null;
@@ -58,7 +59,7 @@ function readFrames() {
 	startsInverted = frames.length > 1 && +frames[1].rect.getAttribute("y") > rootY;
 }
 
-let pitch = 18, maxDepth = 0, startsInverted = false;
+let pitch = 18, baseline = 13, maxDepth = 0, startsInverted = false;
 readFrames();
 const root = frames[0];
 const state = { zoom: root, search: "", ignoreCase: false, inverted: startsInverted };
@@ -67,7 +68,7 @@ let hovered = null, current = null, matches = [], problem = "";
 
 /* --- text that fits --- */
 
-const measure = document.createElement("canvas").getContext("2d");
+const measure = document.createElementNS(XHTML, "canvas").getContext("2d");
 const asciiWidths = new Float64Array(128);
 const segmenter = window.Intl?.Segmenter ? new Intl.Segmenter() : null;
 
@@ -232,7 +233,7 @@ function showFrames() {
 		const label = fitted(f.name, w * inner - 2 * TEXT_PAD);
 		if (label) {
 			f.text.setAttribute("x", (x * inner + TEXT_PAD).toFixed(2));
-			f.text.setAttribute("y", y + f.textY);
+			f.text.setAttribute("y", y + baseline);
 		}
 		if (label !== f.text.textContent)
 			f.text.textContent = label;
@@ -261,7 +262,7 @@ function shown(value) {
 }
 
 function span(className, text) {
-	const s = document.createElementNS("http://www.w3.org/1999/xhtml", "span");
+	const s = document.createElementNS(XHTML, "span");
 	s.className = className;
 	s.textContent = text;
 	return s;
@@ -295,7 +296,7 @@ async function copyName() {
 		await navigator.clipboard.writeText(f.name);
 	} catch {
 		/* no permission, or no secure context: the old way, through a selection */
-		const area = document.createElementNS("http://www.w3.org/1999/xhtml", "textarea");
+		const area = document.createElementNS(XHTML, "textarea");
 		area.value = f.name;
 		details.append(area);
 		area.select();
@@ -335,7 +336,8 @@ function showMatched() {
 	}
 	const all = percent(unionOfMatches(0, frames.length), root.w), z = state.zoom;
 	const place = current?.mark ? `${matches.indexOf(current) + 1} of ` : "";
-	const count = ` · ${place}${matches.length.toLocaleString("en-US")}`;
+	const noun = matches.length === 1 ? " frame" : " frames";
+	const count = ` · ${place}${matches.length.toLocaleString("en-US")}${noun}`;
 	if (z === root) {
 		matched.textContent = all + " of all" + count;
 		return;

@@ -261,8 +261,11 @@ static void read_line(struct reader *r, const char *s, const char *end)
 
 static void read_lines(struct reader *r, const char *s, size_t size)
 {
-	const char *end = s + size;
+	const char *end;
 
+	if (!size)
+		return;
+	end = s + size;
 	while (s < end) {
 		const char *newline = memchr(s, '\n', (size_t)(end - s));
 		const char *line_end = newline ? newline : end;
@@ -346,11 +349,12 @@ bool folded_detect(const void *bytes, size_t size, bool whole)
 {
 	CLEANUP(buf_deinit) struct buf converted = { 0 };
 	const char *s = text_of(bytes, &size, &converted);
-	const char *end = s + size;
 	uint64_t good = 0, bad = 0;
 
 	if (!size || memchr(s, '\0', size))
 		return false;
+
+	const char *end = s + size;
 	while (s < end) {
 		const char *newline = memchr(s, '\n', (size_t)(end - s));
 		const char *line_end = newline ? newline : end, *stack_end, *count;

@@ -47,7 +47,7 @@ static size_t trailing_number(const char *s, size_t n)
 	return i && i < n && s[i - 1] == ' ' ? i - 1 : SIZE_MAX;
 }
 
-/* The length of the control character at s (C0, DEL, C1), 0 if there is none. */
+/* The length of the control character at s (C0, DEL, C1, byte order mark), 0 if there is none. */
 static size_t control_length(const char *s, size_t n)
 {
 	unsigned char c = (unsigned char)s[0];
@@ -56,6 +56,8 @@ static size_t control_length(const char *s, size_t n)
 		return 1;
 	if (c == 0xc2 && n > 1 && ((unsigned char)s[1] & 0xe0) == 0x80)
 		return 2;
+	if (n >= 3 && memcmp(s, "\xef\xbb\xbf", 3) == 0)
+		return 3;
 	return 0;
 }
 
@@ -143,7 +145,8 @@ static struct span root_text(struct writer *w, uint32_t label_set)
 
 static void add_span(struct writer *w, struct span s)
 {
-	buf_add(&w->text, w->names.data + s.at, s.len);
+	if (s.len)
+		buf_add(&w->text, w->names.data + s.at, s.len);
 }
 
 static void add_line(struct writer *w, const struct profile_sample *sample, int64_t value)

@@ -360,7 +360,7 @@ static void add_types(struct reader *r, const struct event_line *e)
 		return;
 	utf8_add_valid(&name, base.s, base.n);
 	for (size_t i = 0; i < name.len; i++)
-		if (name.data[i] == '-' || name.data[i] == ':')
+		if (name.data[i] == '-' || name.data[i] == ':' || !(name.data[i] & ~0x1f))
 			name.data[i] = '_';
 	r->p->default_type = profile_add_type(r->p, name.len ? buf_str(&name) : "events",
 					      clock ? "nanoseconds" : "count");

@@ -53,8 +53,8 @@ struct reader {
 /* --- gzip --- */
 
 /* No profile shrinks more than this; a file that does is a bomb. */
-#define MAX_RATIO  100
-#define FREE_BYTES ((uint64_t)256 << 20)
+#define MAX_RATIO  50
+#define FREE_BYTES ((uint64_t)64 << 20)
 
 static struct error *inflate_all(const uint8_t *bytes, size_t size, struct buf *out)
 {
@@ -465,25 +465,48 @@ static struct error *read_message(struct reader *r, const uint8_t *bytes, size_t
 
 /* --- the format's functions --- */
 
-/* The first fields of a profile: enough to tell it from text. */
+/* The wire type that a field of the outermost message has; the comments may be packed or not. */
+static bool wire_fits(uint64_t field, unsigned int wire)
+{
+	bool message = field <= PART_STRING || field == 11;
+
+	return field <= PART_LAST &&
+	       (field == 13 ? wire == 0 || wire == 2 : wire == (message ? 2 : 0));
+}
+
+static bool holds_fields(struct span s)
+{
+	struct cursor c = cursor_make(s.at, s.n);
+
+	while (cursor_left(&c)) {
+		struct span contents;
+		unsigned int wire;
+		uint64_t field;
+
+		if (!next_field(&c, &field, &wire, &contents) || field > PART_LAST)
+			return false;
+	}
+	return true;
+}
+
+/* Do the first fields make sense as a profile's? Text hardly ever does. */
 static bool looks_like_profile(const uint8_t *bytes, size_t size, bool whole)
 {
 	struct cursor c = cursor_make(bytes, size);
-	unsigned int fields = 0;
+	unsigned int parts = 0;
 
-	while (cursor_left(&c) && fields < 100) {
+	for (unsigned int i = 0; i < 100 && cursor_left(&c); i++) {
 		struct span contents;
 		unsigned int wire;
 		uint64_t field;
 
 		if (!next_field(&c, &field, &wire, &contents))
-			return fields && !whole && !cursor_ok(&c);
-		if (field > PART_LAST || (wire != 0 && wire != 2) ||
-		    (field < PART_STRING && wire != 2))
+			return parts && !whole && !cursor_ok(&c);
+		if (!wire_fits(field, wire) || (field < PART_STRING && !holds_fields(contents)))
 			return false;
-		fields++;
+		parts += field <= PART_STRING;
 	}
-	return fields > 0;
+	return parts > 0;
 }
 
 bool pprof_detect(const void *bytes, size_t size, bool whole)

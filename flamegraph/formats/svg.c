@@ -12,6 +12,8 @@
 #include "flamegraph/render/values.h"
 
 #define DEFAULT_MIN_PX 0.1
+#define MOST_BYTES     4800000 /* of frames, as long as the user did not choose the least width */
+#define FRAME_BYTES    150     /* of markup, besides the name */
 #define LEAST_WIDTH    100
 #define MOST_WIDTH     100000
 
@@ -22,17 +24,31 @@ static uint32_t page_width(const struct write_options *o)
 	return o->width ? o->width : PAGE_DEFAULT_WIDTH;
 }
 
-static double min_width(const struct write_options *o)
+/* About how large the frames' markup will be. */
+static size_t estimated_bytes(const struct layout *l, const struct calltree *t)
 {
-	return o->minwidth_is_set ? o->minwidth : DEFAULT_MIN_PX;
+	size_t bytes = 0;
+
+	for (size_t i = 0; i < l->frames.count; i++)
+		bytes += FRAME_BYTES + intern_len(&t->profile->strings,
+						  t->nodes.items[l->frames.items[i].node].name);
+	return bytes;
 }
 
-/* The least share of the total that is drawn. */
-static double min_share(const struct write_options *o)
+/* Lays the tree out. The least width is the user's, or a tenth of a pixel, or more where that would
+ * make a file that browsers are slow with. Returns it: pixels, or per cent. */
+static double lay_out(struct layout *l, const struct calltree *t, const struct write_options *o)
 {
-	if (o->minwidth_percent)
-		return min_width(o) / 100;
-	return min_width(o) / (page_width(o) - 2 * PAGE_SIDE_PX);
+	double scale = o->minwidth_percent ? 100 : page_width(o) - 2 * PAGE_SIDE_PX;
+	double least = o->minwidth_is_set ? o->minwidth : DEFAULT_MIN_PX;
+
+	layout_build(l, t, least / scale);
+	while (!o->minwidth_is_set && estimated_bytes(l, t) > MOST_BYTES) {
+		layout_deinit(l);
+		least += DEFAULT_MIN_PX / 2;
+		layout_build(l, t, least / scale);
+	}
+	return least;
 }
 
 static struct error *check_options(const struct profile *p, const struct write_options *o)
@@ -47,16 +63,15 @@ static struct error *check_options(const struct profile *p, const struct write_o
 
 /* What the reader of the picture must know that it does not show. */
 static void add_note(struct buf *note, const struct layout *l, const struct value_style *values,
-		     const struct write_options *o)
+		     double min_width, const char *unit)
 {
 	if (!l->pruned_frames)
 		return;
 	text_add_thousands(note, l->pruned_frames);
-	buf_printf(note, " frame%s narrower than %g%s not drawn (",
-		   l->pruned_frames == 1 ? "" : "s", min_width(o),
-		   o->minwidth_percent ? "%" : " px");
+	buf_printf(note, " frame%s narrower than %g%s not drawn: the inner ends of ",
+		   l->pruned_frames == 1 ? "" : "s", min_width, unit);
 	value_add(note, values, l->pruned_weight);
-	buf_add_str(note, ", ");
+	buf_add_str(note, " (");
 	percent_add(note, l->pruned_weight, l->total);
 	buf_add_str(note, ")");
 }
@@ -78,7 +93,7 @@ static void add_facts(struct buf *facts, const struct profile *p, const struct l
 	buf_printf(facts, " frame%s, %u deep", l->frames.count == 2 ? "" : "s", l->max_depth);
 }
 
-static struct error *draw(const struct calltree *tree, const struct layout *l, uint32_t type,
+static struct error *draw(const struct calltree *tree, struct layout *l, uint32_t type,
 			  const struct write_options *o, const struct format_notices *n,
 			  struct sink *out)
 {
@@ -99,13 +114,14 @@ static struct error *draw(const struct calltree *tree, const struct layout *l, u
 	};
 
 	TRY(palette_find(o->colors, &page.palette));
+	double least = lay_out(l, tree, o);
 	if (l->total <= 0)
 		return error_hint(
 			error_new(ERR_FORMAT, "there is nothing to draw: the total is %lld",
 				  (long long)tree->nodes.items[0].total),
 			"the profile has no samples of this type; another one may be chosen "
 			"with --type");
-	add_note(&note, l, &values, o);
+	add_note(&note, l, &values, least, o->minwidth_percent ? "%" : " px");
 	if (note.len)
 		page.note = buf_str(&note);
 	if (l->negative_frames)
@@ -127,7 +143,7 @@ static struct error *svg_write(const struct profile *p, const struct write_optio
 					  .root = CALLTREE_ROOT_COMM,
 					  .reverse = o->reverse };
 	struct calltree tree;
-	struct layout layout;
+	struct layout layout = { 0 };
 
 	TRY(check_options(p, o));
 	if (o->fold_tid)
@@ -135,7 +151,6 @@ static struct error *svg_write(const struct profile *p, const struct write_optio
 	else if (o->fold_pid)
 		shape.root = CALLTREE_ROOT_PID;
 	calltree_build(&tree, p, &shape);
-	layout_build(&layout, &tree, min_share(o));
 	struct error *err = draw(&tree, &layout, type, o, n, out);
 	layout_deinit(&layout);
 	calltree_deinit(&tree);

@@ -84,11 +84,11 @@ static void add_frame_rect(struct writer *w, const struct layout_frame *f, uint3
 	struct buf *b = &w->text;
 
 	buf_add_str(b, "<rect x=\"");
-	ratio_add(b, f->x, l->total, 100, 4);
+	position_add(b, f->x, l->total);
 	buf_add_str(b, "%\" y=\"");
 	buf_add_u64(b, y);
 	buf_add_str(b, "\" width=\"");
-	ratio_add(b, f->w, l->total, 100, 4);
+	position_add(b, f->w, l->total);
 	buf_add_str(b, "%\" height=\"");
 	buf_add_u64(b, ROW_PX - 1);
 	buf_add_str(b, "\" fill=\"#");
@@ -113,12 +113,11 @@ static void add_frame_text(struct writer *w, const struct layout_frame *f, uint3
 	struct buf *b = &w->text;
 
 	if (!fits) {
-		buf_printf(b, "<text y=\"%u\"/></g>\n", y + BASE_PX);
+		buf_add_str(b, "<text/></g>\n");
 		return;
 	}
-	buf_add_str(b, "<text x=\"");
-	ratio_add(b, f->x, l->total, w->inner, 2);
-	buf_printf(b, "\" y=\"%u\" dx=\"%u\">", y + BASE_PX, TEXT_PX);
+	double x = (double)f->x / (double)l->total * w->inner + TEXT_PX;
+	buf_printf(b, "<text x=\"%.1f\" y=\"%u\">", x, y + BASE_PX);
 	xml_add(b, shown->name, fits);
 	buf_add_str(b, fits < shown->len ? "..</text></g>\n" : "</text></g>\n");
 }

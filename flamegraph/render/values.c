@@ -91,24 +91,36 @@ void value_add(struct buf *out, const struct value_style *style, int64_t v)
 	}
 }
 
-void ratio_add(struct buf *out, int64_t v, int64_t total, uint32_t scale, unsigned int decimals)
+/* Adds v / total in per cent, rounded to a number of decimals; trailing zeros only where asked for.
+ * Integers throughout, so that the same profile gives the same digits everywhere. */
+static void add_per_cent(struct buf *out, int64_t v, int64_t total, unsigned int decimals,
+			 bool keep_zeros)
 {
 	uint64_t unit = 1;
 
 	for (unsigned int i = 0; i < decimals; i++)
 		unit *= 10;
-	unsigned __int128 scaled = (unsigned __int128)v * scale * unit + (uint64_t)total / 2;
+	unsigned __int128 scaled = (unsigned __int128)v * 100 * unit + (uint64_t)total / 2;
 	uint64_t n = (uint64_t)(scaled / (uint64_t)total);
 	buf_add_u64(out, n / unit);
+
+	uint64_t fraction = n % unit;
+	while (!keep_zeros && decimals && fraction % 10 == 0) {
+		fraction /= 10;
+		decimals--;
+	}
 	if (!decimals)
 		return;
-
 	char digits[24];
-	uint64_t fraction = n % unit;
 	for (unsigned int i = decimals; i-- > 0; fraction /= 10)
 		digits[i] = (char)('0' + fraction % 10);
 	buf_add_char(out, '.');
 	buf_add(out, digits, decimals);
+}
+
+void position_add(struct buf *out, int64_t v, int64_t total)
+{
+	add_per_cent(out, v, total, 4, false);
 }
 
 void percent_add(struct buf *out, int64_t v, int64_t total)
@@ -116,6 +128,6 @@ void percent_add(struct buf *out, int64_t v, int64_t total)
 	if (v == total)
 		buf_add_str(out, "100");
 	else
-		ratio_add(out, v, total, 100, 2);
+		add_per_cent(out, v, total, 2, true);
 	buf_add_char(out, '%');
 }

@@ -25,8 +25,7 @@ void value_add(struct buf *out, const struct value_style *style, int64_t v);
 /* `12.34%` of a total, rounded; exactly `100%` where they are the same. */
 void percent_add(struct buf *out, int64_t v, int64_t total);
 
-/* Adds v / total * scale * 10^decimals, rounded, as a decimal number: a position on a page.
- * Integers throughout, so that the same profile gives the same digits everywhere. */
-void ratio_add(struct buf *out, int64_t v, int64_t total, uint32_t scale, unsigned int decimals);
+/* Adds v / total in per cent with up to four decimals and no `%`: a position on a page. */
+void position_add(struct buf *out, int64_t v, int64_t total);
 
 #endif

@@ -37,7 +37,8 @@ static struct error *find_writer(const struct convert *c, struct output *output)
 	if (output->format && output->format->write)
 		return NULL;
 
-	char *known = input_format_names(true);
+	bool by_name = c->to || is_stdout;
+	char *known = by_name ? input_format_names(true) : input_suffixes();
 	if (c->to)
 		err = error_new(ERR_USAGE, "--to: cannot write the format '%s'", c->to);
 	else if (is_stdout)
@@ -49,7 +50,9 @@ static struct error *find_writer(const struct convert *c, struct output *output)
 		err = error_new(ERR_USAGE,
 				"-o %s: the extension names no format that can be written",
 				output->path);
-	err = error_hint(err, "--to FORMAT: known are %s", known);
+	err = error_hint(err,
+			 by_name ? "known formats are %s" : "known are %s; --to FORMAT forces one",
+			 known);
 	free(known);
 	return err;
 }

@@ -21,6 +21,16 @@ char *input_format_names(bool writable)
 	return buf_take_str(&list);
 }
 
+char *input_suffixes(void)
+{
+	struct buf list = { 0 };
+
+	for (size_t i = 0; formats[i]; i++)
+		if (formats[i]->write)
+			buf_printf(&list, "%s%s", list.len ? ", " : "", formats[i]->suffixes[0]);
+	return buf_take_str(&list);
+}
+
 /* *ret is NULL for a recording. */
 static struct error *find_reader(const struct file_bytes *bytes, const char *name, const char *from,
 				 const struct format **ret)

@@ -478,7 +478,7 @@ static void assert_same_as(const char *input, const char *expected, struct read_
 	struct file_bytes text = { 0 }, golden = { 0 };
 
 	if (!read_data(input, &text) || !read_data(expected, &golden)) {
-		print_message("no test data for %s: set CPROF_TEST_DATA\n", expected);
+		print_message("# skip: no test data %s (set CPROF_TEST_DATA)\n", expected);
 		file_bytes_deinit(&text);
 		skip();
 	}

@@ -1,0 +1,12 @@
+/* pprof, raw and gzipped. */
+#include "tests/fuzz/format_fuzz.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct read_options o = { 0 };
+
+	fuzz_format("pprof", &o, data, size);
+	return 0;
+}
