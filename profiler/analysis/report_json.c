@@ -60,6 +60,11 @@ static void write_recording(struct json *j, const struct recording *r)
 	json_key(j, "was_cut");
 	json_bool(j, r->was_cut);
 	json_key_u64(j, "cut_bytes", r->cut_bytes);
+	json_key(j, "chunk_bytes");
+	json_object(j);
+	for (size_t i = 0; i < RECORDING_CHUNK_KINDS; i++)
+		json_key_u64(j, recording_chunk_name((enum recording_chunk)i), r->chunk_bytes[i]);
+	json_object_end(j);
 	json_key(j, "facts");
 	json_object(j);
 	for (size_t i = 0; i < r->facts.count; i++)

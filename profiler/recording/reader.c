@@ -53,6 +53,23 @@ bool recording_detect(const void *bytes, size_t size)
 	       memcmp(bytes, RECORDING_MAGIC, RECORDING_MAGIC_BYTES) == 0;
 }
 
+const char *recording_chunk_name(enum recording_chunk kind)
+{
+	static const char *const names[RECORDING_CHUNK_KINDS] = {
+		[RECORDING_CHUNK_END] = "end",
+		[RECORDING_CHUNK_HEAD] = "head",
+		[RECORDING_CHUNK_STRINGS] = "strings",
+		[RECORDING_CHUNK_TABLES] = "tables",
+		[RECORDING_CHUNK_LOCATIONS] = "locations",
+		[RECORDING_CHUNK_STACKS] = "stacks",
+		[RECORDING_CHUNK_SAMPLES] = "samples",
+		[RECORDING_CHUNK_NOTES] = "notes",
+		[RECORDING_CHUNK_SYMBOLS] = "symbols",
+	};
+
+	return names[kind];
+}
+
 uint64_t recording_fact(const struct recording *r, const char *key, uint64_t missing)
 {
 	for (size_t i = 0; i < r->facts.count; i++)

@@ -137,6 +137,9 @@ enum recording_chunk {
 	RECORDING_CHUNK_KINDS,
 };
 
+/* "end", "head", "strings" ... */
+const char *recording_chunk_name(enum recording_chunk kind);
+
 /* What is known at the start. */
 struct recording_info {
 	const char *const
