@@ -29,6 +29,9 @@ struct frame {
 	uint32_t name;	   /* of an inlined one */
 	bool inlined;
 	bool unreadable;
+	const char *text; /* the line; in frame_ids */
+	uint32_t len;
+	uint32_t next; /* the frame that stood below it last; 0: none yet */
 };
 
 /* A frame of the previous sample, root first, and the stack that it ends. */
@@ -41,8 +44,8 @@ struct reader {
 	struct profile *p;
 	const struct read_options *o;
 
-	struct memo frame_ids[2]; /* frame line -> frame; [1]: of processes named java... */
-	VEC(struct frame) frames;
+	struct memo frame_ids[2];  /* frame line -> frame; [1]: of processes named java... */
+	VEC(struct frame) frames;  /* [0] unused */
 	struct memo mapping_ids;   /* file -> mapping */
 	struct memo label_set_ids; /* COMM PID/TID -> label set */
 	struct map locations;	   /* name, mapping and kind -> location */
@@ -54,6 +57,7 @@ struct reader {
 	int64_t period;
 	uint32_t labels;
 	VEC(uint32_t) stack; /* frames, leaf first */
+	uint32_t last;	     /* the frame read last; 0: none yet */
 
 	struct piece event; /* that is read; n 0: not known yet */
 	bool has_event, has_period;
@@ -217,11 +221,26 @@ static struct frame make_frame(struct reader *r, const struct frame_line *line)
 	return f;
 }
 
+/* Below a frame stands nearly always the one that stood there last time: the length of that line,
+ * if the text goes on with it, else 0. */
+static size_t read_expected_frame(struct reader *r, const char *s, const char *end)
+{
+	const struct frame *last = &r->frames.items[r->last];
+	const struct frame *f = &r->frames.items[last->next];
+
+	if (!last->next || (size_t)(end - s) <= f->len || s[f->len] != '\n' ||
+	    memcmp(s, f->text, f->len) != 0)
+		return 0;
+	vec_push(&r->stack, last->next);
+	r->last = last->next;
+	return f->len;
+}
+
 static void read_frame(struct reader *r, const char *s, size_t n)
 {
-	uint32_t *id = memo_at(&r->frame_ids[r->java], s, (uint32_t)n);
+	struct memo_slot *slot = memo_find(&r->frame_ids[r->java], s, (uint32_t)n);
 
-	if (*id == MEMO_NONE) {
+	if (slot->value == MEMO_NONE) {
 		struct frame_line line;
 		struct frame f = { .unreadable = true };
 
@@ -229,13 +248,19 @@ static void read_frame(struct reader *r, const char *s, size_t n)
 			f = make_frame(r, &line);
 		else if (perf_source_line(s, n))
 			f.unreadable = false;
-		*id = (uint32_t)r->frames.count;
+		f.text = slot->text;
+		f.len = slot->len;
+		slot->value = (uint32_t)r->frames.count;
 		vec_push(&r->frames, f);
 	}
-	if (r->frames.items[*id].location)
-		vec_push(&r->stack, *id);
-	else if (r->frames.items[*id].unreadable && !r->unreadable++)
+	const struct frame *f = &r->frames.items[slot->value];
+	if (f->location) {
+		vec_push(&r->stack, slot->value);
+		r->frames.items[r->last].next = r->last ? slot->value : 0;
+		r->last = slot->value;
+	} else if (f->unreadable && !r->unreadable++) {
 		r->first_unreadable = r->line;
+	}
 }
 
 /* --- samples --- */
@@ -393,6 +418,7 @@ static void begin_record(struct reader *r, const struct event_line *e)
 		return; /* `--show-mmap-events` and its like: no sample */
 	r->open = true;
 	r->stack.count = 0;
+	r->last = 0;
 	r->skipped = !want_event(r, e->event);
 	if (r->skipped) {
 		r->left_out++;
@@ -463,12 +489,18 @@ static void read_lines(struct reader *r, const char *s, size_t size)
 	const char *end = s + size;
 
 	while (s < end) {
+		size_t expected = r->open && r->last ? read_expected_frame(r, s, end) : 0;
+
+		r->line++;
+		if (expected) {
+			s += expected + 1;
+			continue;
+		}
 		const char *newline = memchr(s, '\n', (size_t)(end - s));
 		const char *line_end = newline ? newline : end;
 		size_t n = (size_t)(line_end - s);
 		uint64_t unreadable = r->unreadable;
 
-		r->line++;
 		if (n && s[n - 1] == '\r')
 			n--;
 		read_line(r, s, n);
@@ -559,6 +591,7 @@ static struct error *read_perf_script(const void *bytes, size_t size, const stru
 {
 	struct reader r = { .p = ret, .o = o };
 
+	vec_push(&r.frames, (struct frame){ 0 });
 	read_lines(&r, bytes, size);
 	tell(&r, n);
 	ret->duration_ns = r.last_ns - r.first_ns;

@@ -509,12 +509,26 @@ static bool looks_like_profile(const uint8_t *bytes, size_t size, bool whole)
 	return parts > 0;
 }
 
+/* The CPU profiles that gperftools wrote before there was a pprof format: words of 8 bytes that
+ * start with 0, 3, 0, PERIOD, 0. */
+static bool is_gperftools(const uint8_t *bytes, size_t size)
+{
+	struct cursor c = cursor_make(bytes, size);
+	uint64_t words[5];
+
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		words[i] = cursor_u64(&c);
+	return cursor_ok(&c) && !words[0] && words[1] == 3 && !words[2] && words[3] && !words[4];
+}
+
 bool pprof_detect(const void *bytes, size_t size, bool whole)
 {
 	const uint8_t *s = bytes;
 	uint8_t start[512];
 	z_stream z = { 0 };
 
+	if (is_gperftools(s, size))
+		return true; /* to say what it is */
 	if (!is_gzip(s, size))
 		return looks_like_profile(s, size, whole);
 	if (inflateInit2(&z, 16 + 15) != Z_OK)
@@ -536,6 +550,11 @@ struct error *pprof_read(const void *bytes, size_t size, const struct read_optio
 	struct buf inflated = { 0 };
 	struct error *err = NULL;
 
+	if (is_gperftools(bytes, size))
+		return error_hint(
+			error_new(ERR_UNSUPPORTED, "%s is a CPU profile of gperftools' own format",
+				  o->name ? o->name : "the input"),
+			"go tool pprof -proto -output x.pb.gz FILE makes one that cprof reads");
 	if (is_gzip(bytes, size)) {
 		err = inflate_all(bytes, size, &inflated);
 		bytes = inflated.data;

@@ -182,3 +182,14 @@ setup() {
 	[ "$status" = 1 ]
 	[[ "$output" = *"No space left"* ]]
 }
+
+@test "a gperftools profile is named, and the way to read it works" {
+	need_pprof
+	need_data pprof/gobench.cpu
+	run cprof convert "$data/pprof/gobench.cpu" -o "$tmp/x.folded"
+	[ "$status" = 1 ]
+	[[ "$output" = *"gperftools"*"pprof -proto"* ]]
+	"$PPROF" -proto -output "$tmp/x.pb.gz" "$data/pprof/gobench.cpu" 2>/dev/null
+	cprof convert "$tmp/x.pb.gz" -o "$tmp/x.folded" --type cpu
+	[ "$(folded_total "$tmp/x.folded")" -gt 0 ]
+}
