@@ -227,8 +227,9 @@ static void end_and_nest(struct symtab *t)
 		struct symbol symbol = s[i];
 		while (open != SYMBOL_NONE && s[open].end <= symbol.start)
 			open = s[open].parent;
-		if (symbol.is_boundary || (!symbol.is_sized && open != SYMBOL_NONE))
-			continue;
+		if (symbol.is_boundary || (!symbol.is_sized && open != SYMBOL_NONE) ||
+		    symbol.start == UINT64_MAX)
+			continue; /* the last byte of all has no end */
 		if (!symbol.is_sized && symbol.end > symbol.start && i + 1 < n)
 			symbol.end = MIN(symbol.end, s[i + 1].start);
 		if (symbol.end == symbol.start)

@@ -87,6 +87,8 @@ static void test_size_zero(void **state)
 	add(&m, 0x208, 0, 0x1000, SYMBOL_LOCAL, "label_inside");
 	add(&m, 0x300, 0, 0x320, SYMBOL_GLOBAL, "to_the_section");
 	add(&m, 0x400, 0, 0x400, SYMBOL_GLOBAL, "dynamic");
+	add(&m, UINT64_MAX - 1, 0, UINT64_MAX, SYMBOL_GLOBAL, "last_but_one");
+	add(&m, UINT64_MAX, 0, UINT64_MAX, SYMBOL_GLOBAL, "no_end");
 	symtab_finish(&m.t);
 	ASSERT_NAME(&m, 0x1ff, "to_the_next");
 	ASSERT_NAME(&m, 0x208, "sized");
@@ -95,6 +97,8 @@ static void test_size_zero(void **state)
 	assert_null(name_at(&m, 0x320));
 	ASSERT_NAME(&m, 0x400, "dynamic");
 	assert_null(name_at(&m, 0x401));
+	ASSERT_NAME(&m, UINT64_MAX - 1, "last_but_one");
+	assert_null(name_at(&m, UINT64_MAX));
 	made_deinit(&m);
 }
 
