@@ -35,8 +35,9 @@ struct error *debug_find_mapped(const char *path, const char *const *roots,
 		if (!err && expected->size && !build_id_equal(image_build_id(img), expected)) {
 			err = error_new(ERR_NOT_FOUND,
 					"%s has another build id than the one that ran", path);
-			err = error_hint(err, "it was replaced since, or it is another root's: its "
-					      "names would be wrong and are not used");
+			err = error_hint(err,
+					 "the file was replaced after the program had started: "
+					 "start the program again to see its names");
 			image_close(img);
 			img = NULL;
 		}

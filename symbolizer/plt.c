@@ -127,6 +127,15 @@ static bool name_of_slot(const struct plt *p, const struct slot *slot, struct pl
 	return ret->name_len > 0;
 }
 
+/* Stubs have 8 or 16 bytes; static programs do not say which. Those of 8 are a jump and two bytes
+ * of padding. */
+static uint64_t stub_size(const struct image_section *s)
+{
+	if (s->entsize == 8 || s->entsize == STUB_SIZE)
+		return s->entsize;
+	return s->size >= 8 && s->data[6] == 0x66 && s->data[7] == 0x90 ? 8 : STUB_SIZE;
+}
+
 bool plt_find(struct plt *p, uint64_t vaddr, struct plt_stub *ret)
 {
 	static const char *const names[] = { ".plt.sec", ".plt", ".plt.got", ".iplt" };
@@ -137,9 +146,7 @@ bool plt_find(struct plt *p, uint64_t vaddr, struct plt_stub *ret)
 		const struct image_section *s = image_find_section(p->img, names[i]);
 		if (!s || !s->data || vaddr - s->vaddr >= s->size)
 			continue;
-		/* .plt.got has stubs of 8 bytes where there is no endbr64 in them. */
-		uint64_t size = s->entsize == 8 ? 8 : STUB_SIZE;
-		uint64_t at = (vaddr - s->vaddr) / size * size;
+		uint64_t size = stub_size(s), at = (vaddr - s->vaddr) / size * size;
 		uint8_t code[STUB_SIZE] = { 0 };
 		memcpy(code, s->data + at, MIN(size, s->size - at));
 		const struct slot *slot = decode_stub(p, code, s->vaddr + at);
