@@ -204,11 +204,21 @@ static void check_live(struct capture *c)
 	}
 }
 
+static uint64_t choose_lag(const struct capture *c)
+{
+	uint64_t samples = c->events.ring_bytes / (c->events.stack_bytes + 1024);
+	uint64_t holds_ns =
+		c->frequency_hz ? samples * 1000000000ull / c->frequency_hz : UINT64_MAX;
+
+	return MIN(LAG_NS, holds_ns / 4);
+}
+
 void *drain_thread(void *session)
 {
 	struct capture *c = session;
 	size_t n = c->events.cpus.count;
 	struct pollfd *fds = mem_calloc(n + 1, sizeof(*fds));
+	uint64_t lag = choose_lag(c);
 	uint64_t flushed = session_now(), checked = flushed, rescanned = 0;
 
 	prctl(PR_SET_NAME, "cprof-drain");
@@ -222,7 +232,7 @@ void *drain_thread(void *session)
 		if (poll(fds, n + 1, POLL_MS) < 0 && errno != EINTR)
 			break;
 		now = session_now();
-		drain_round(c, now - LAG_NS);
+		drain_round(c, now - lag);
 		if (c->rescan_due && now - rescanned >= RESCAN_NS) {
 			c->rescan_due = false;
 			rescanned = now;

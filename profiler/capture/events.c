@@ -14,7 +14,7 @@
 #define RING_MAX	(16u << 20)
 #define RING_MIN	(256u << 10)
 #define RINGS_TOTAL_MAX (256u << 20)
-#define RING_HOLDS_NS	15000000ull /* of samples, at least */
+#define RING_HOLDS_NS	12000000ull /* of samples, at least: 1 MiB of the longest at 997 Hz */
 #define STACK_MIN	16384u
 #define SAMPLE_REST	1024u /* registers, kernel frames and the rest of a sample */
 #define FDS_SPARE	64    /* descriptors for everything else */
@@ -103,7 +103,7 @@ static struct error *open_rings(struct events *e, uint32_t ring_bytes)
 /* The longest copies that the rings hold for long enough. */
 static uint32_t choose_stack(const struct events *e, uint64_t frequency_hz)
 {
-	uint64_t samples = frequency_hz * RING_HOLDS_NS / 1000000000ull + 1;
+	uint64_t samples = frequency_hz * RING_HOLDS_NS / 1000000000ull + 2;
 	uint32_t bytes = PEV_STACK_MAX;
 
 	for (uint32_t next = 32768; bytes > STACK_MIN; next /= 2) {

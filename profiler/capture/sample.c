@@ -202,12 +202,33 @@ static uint32_t kernel_file(struct capture *c)
 	return c->walk.kernel_file;
 }
 
-static uint32_t add_user_frames(struct capture *c, uint32_t process, uint32_t count)
+static struct session_memo *memo_of(struct capture *c, uint32_t thread, uint32_t process)
 {
-	uint32_t stack = 0;
+	struct session_memo *memo = &c->walk.memos[thread % SESSION_MEMOS];
+	uint32_t epoch = proc_process_at(&c->model, process)->epoch;
 
-	while (count-- > 0) {
-		const struct unwind_frame *f = &c->walk.frames[count];
+	if (memo->thread != thread || memo->epoch != epoch)
+		memo->count = 0;
+	memo->thread = thread;
+	memo->epoch = epoch;
+	return memo;
+}
+
+static uint32_t add_user_frames(struct capture *c, uint32_t thread, uint32_t process,
+				uint32_t count)
+{
+	struct session_memo *memo = memo_of(c, thread, process);
+	uint32_t stack = 0, depth = 0;
+
+	for (; depth < MIN(count, memo->count); depth++) {
+		const struct unwind_frame *f = &c->walk.frames[count - 1 - depth];
+
+		if (memo->frames[depth].ip != f->ip || memo->frames[depth].flags != f->flags)
+			break;
+		stack = memo->frames[depth].stack;
+	}
+	for (; depth < count; depth++) {
+		const struct unwind_frame *f = &c->walk.frames[count - 1 - depth];
 		struct recording_location l = {
 			.is_return = f->flags & UNWIND_FRAME_RETURN,
 			.guessed = f->flags & UNWIND_FRAME_GUESSED,
@@ -216,7 +237,11 @@ static uint32_t add_user_frames(struct capture *c, uint32_t process, uint32_t co
 		proc_model_place(&c->model, process, f->mapping, f->ip, &l.file, &l.address);
 		stack = recording_add_stack(c->writer, stack,
 					    recording_add_location(c->writer, &l));
+		memo->frames[depth].ip = f->ip;
+		memo->frames[depth].flags = f->flags;
+		memo->frames[depth].stack = stack;
 	}
+	memo->count = count;
 	return stack;
 }
 
@@ -267,7 +292,7 @@ void session_sample(struct capture *c, const struct pev_record *r)
 
 	uint32_t count = walk_user(c, process, r, &sample.status);
 
-	sample.stack = add_user_frames(c, process, count);
+	sample.stack = add_user_frames(c, thread, process, count);
 	if (r->in_kernel)
 		sample.stack = add_kernel_frames(c, r, sample.stack);
 	if (may_be_exec(r, count))

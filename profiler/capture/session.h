@@ -21,11 +21,24 @@ struct session_waiting {
 	struct recording_sample sample;
 };
 
+/* A thread's last user stack, root first, with the recording's id of each prefix: mostly the next
+ * one has the same outer frames. It holds as long as nothing is mapped (proc_process.epoch). */
+struct session_memo {
+	uint32_t thread, epoch, count;
+	struct {
+		uint64_t ip;
+		uint32_t flags, stack;
+	} frames[UNWIND_MAX_FRAMES];
+};
+
+#define SESSION_MEMOS 16 /* by number of the thread */
+
 /* Scratch of the sample in work, and what only the drain thread touches. */
 struct session_walk {
 	struct unwind_frame frames[UNWIND_MAX_FRAMES];
 	uint64_t by_status[UNWIND_STATUS_COUNT];
 	VEC(struct session_waiting) waiting;
+	struct session_memo memos[SESSION_MEMOS];
 	uint32_t kernel_file; /* in the recording; 0: not there yet */
 };
 

@@ -164,6 +164,7 @@ static bool scan_maps(struct proc_model *m, uint32_t process, uint64_t time_ns)
 	}
 	proc_maps_deinit(&maps);
 	p->scan_ns = time_ns;
+	p->epoch += changed;
 	return changed;
 }
 
@@ -259,6 +260,7 @@ static void exec_process(struct proc_model *m, uint32_t process)
 
 	proc_space_release(p->space);
 	p->space = proc_space_create();
+	p->epoch++;
 	p->was_execed = true;
 	p->identity_known = false;
 	p->scan_ns = 0;
@@ -309,6 +311,7 @@ void proc_model_map(struct proc_model *m, uint32_t pid, uint64_t start, uint64_t
 	note_time(m, time_ns);
 	if (time_ns < p->scan_ns || end <= start)
 		return;
+	p->epoch++;
 	if (!p->space)
 		p->space = proc_space_create();
 	proc_space_insert(&p->space, &m->files, start, end, offset,

@@ -22,6 +22,7 @@ struct proc_process {
 	uint32_t live_threads;
 	uint64_t start_ns;
 	struct proc_space *space; /* NULL once it has ended */
+	uint32_t epoch;		  /* another number whenever something is mapped */
 	bool was_execed;	  /* and no sample has met the new program yet */
 	uint64_t scan_ns; /* /proc/PID/maps was read at this time: older records say nothing new */
 
