@@ -17,6 +17,7 @@ static const struct command *const commands[] = {
 	&cmd_flamegraph,
 	&cmd_convert,
 	&cmd_doctor,
+	&cmd_demo,
 };
 
 /* What cprof will have and has not yet: to say so is better than "unknown command". */

@@ -15,6 +15,7 @@ struct command {
 
 extern const struct command cmd_convert;
 extern const struct command cmd_doctor;
+extern const struct command cmd_demo;
 extern const struct command cmd_flamegraph;
 extern const struct command cmd_record;
 extern const struct command cmd_report;
