@@ -327,6 +327,25 @@ static void test_another_build_id(void **state)
 	error_free(err);
 }
 
+/* The file is cut short after it was opened: fewer names, no crash. */
+static void test_truncated_while_open(void **state)
+{
+	need(run("gcc -O1 -static -o cut a.c"));
+	uint64_t shown = address_of("cut", "shown", NULL);
+	struct symbol_module *m = open_module("cut");
+	assert_int_equal(truncate(in_dir("cut"), 4096), 0);
+	assert_string_equal(name_at(m, shown, NULL), "");
+	symbol_module_close(m);
+
+	/* between reading the table and its names */
+	need(run("gcc -O1 -static -o cut a.c"));
+	m = open_module("cut");
+	assert_string_equal(name_at(m, shown, NULL), "shown");
+	assert_int_equal(truncate(in_dir("cut"), 4096), 0);
+	name_at(m, shown, NULL);
+	symbol_module_close(m);
+}
+
 /* A link in a container's root leads to the container's file, not to ours. */
 static void test_links_stay_in_the_root(void **state)
 {
@@ -367,6 +386,7 @@ int main(void)
 		cmocka_unit_test(test_debug_file_lies_elsewhere),
 		cmocka_unit_test(test_mini_debug_info),
 		cmocka_unit_test(test_another_build_id),
+		cmocka_unit_test(test_truncated_while_open),
 		cmocka_unit_test(test_links_stay_in_the_root),
 	};
 
