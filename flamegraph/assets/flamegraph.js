@@ -15,7 +15,7 @@ const search = find("search"), unzoom = find("unzoom"), ignorecase = find("ignor
 const header = svg.querySelector(".header"), footer = svg.querySelector(".footer");
 const standalone = svg === document.documentElement;
 const XHTML = "http://www.w3.org/1999/xhtml";
-const PAD = 12, TEXT_PAD = 3, LONGEST_PATH = 2000;
+const PAD = 12, TEXT_PAD = 3, WIDE = 3, LONGEST_PATH = 2000;
 const HINT = "Hover for details · click to zoom · / search · N next match · I flip · C copy name · 0 reset";
 
 /* --- the frames, in the order of the markup: each before its children --- */
@@ -38,6 +38,7 @@ function readFrames() {
 			g, rect, text, name: all.slice(0, at), facts: all.slice(at), index: frames.length,
 			depth: Math.round(Math.abs(y - rootY) / pitch), children: [], covered: 0,
 			x: +rect.getAttribute("fg:x"), w: +rect.getAttribute("fg:w"), shown: true, mark: false,
+			wide: g.classList.contains("wide"),
 		};
 		open.length = f.depth;
 		f.parent = open[f.depth - 1] ?? null;
@@ -63,7 +64,7 @@ let pitch = 18, baseline = 13, maxDepth = 0, startsInverted = false;
 readFrames();
 const root = frames[0];
 const state = { zoom: root, search: "", ignoreCase: false, inverted: startsInverted };
-let width = 0, headerHeight = 0;
+let width = 0, headerHeight = 0, barHeight = 0;
 let hovered = null, current = null, matches = [], problem = "";
 
 /* --- text that fits --- */
@@ -112,8 +113,8 @@ function fitted(name, room) {
 	return low < 3 ? "" : parts.slice(0, low).join("") + "..";
 }
 
-/* Breaks a header's text into lines of the given width. */
-function wrapText(text, room, lineHeight) {
+/* Breaks a text into lines of the given width that start at x. Returns how many there are. */
+function wrapText(text, x, room, lineHeight) {
 	text.words ??= text.textContent.split(" ");
 	text.textContent = "";
 	let line = null, lines = 0;
@@ -125,7 +126,7 @@ function wrapText(text, room, lineHeight) {
 			if (line)
 				line.textContent = before + " ";
 			line = document.createElementNS(svg.namespaceURI, "tspan");
-			line.setAttribute("x", PAD);
+			line.setAttribute("x", x);
 			if (lines++)
 				line.setAttribute("dy", lineHeight);
 			line.textContent = word;
@@ -142,7 +143,7 @@ function layOutHeader() {
 	const title = find("title"), subtitle = find("subtitle"), tools = find("tools"), bar = tools.firstElementChild;
 	const line = find("line"), inner = width - 2 * PAD;
 
-	let titleLines = wrapText(title, inner, 22), subtitleLines = wrapText(subtitle, inner, 17);
+	const titleLines = wrapText(title, PAD, inner, 22), subtitleLines = wrapText(subtitle, PAD, inner, 17);
 	const words = Math.max(title.getBBox().width, subtitle.getBBox().width);
 	const beside = inner - words - 24 >= 560;
 	let y = 28 + 22 * (titleLines - 1);
@@ -153,7 +154,7 @@ function layOutHeader() {
 	tools.setAttribute("x", beside ? PAD + words + 24 : PAD);
 	tools.setAttribute("y", beside ? 10 : y);
 	tools.setAttribute("width", Math.max(1, beside ? inner - words - 24 : inner));
-	const barHeight = bar.offsetHeight;
+	barHeight = bar.offsetHeight;
 	tools.setAttribute("height", barHeight);
 	y = beside ? Math.max(y, barHeight + 14) : y + barHeight + 4;
 
@@ -172,30 +173,34 @@ function layOutFooter(top) {
 	let x = PAD, y = top + 20;
 
 	for (const item of footer.children) {
-		const itemWidth = item.getBBox().width;
-		if (x > PAD && (x + itemWidth > width - PAD || item.classList.contains("note"))) {
+		const isNote = item.classList.contains("note"), itemWidth = item.getBBox().width;
+		if (x > PAD && (x + itemWidth > width - PAD || isNote)) {
 			x = PAD;
 			y += 20;
 		}
 		item.setAttribute("transform", `translate(${x} ${y})`);
-		const text = item.querySelector("text");
-		if (item.classList.contains("note") && text.getComputedTextLength() > width - 2 * PAD)
-			text.setAttribute("textLength", Math.max(1, width - 2 * PAD)), text.setAttribute("lengthAdjust", "spacingAndGlyphs");
 		x += itemWidth + 18;
+		if (isNote)
+			y += 16 * (wrapText(item.firstElementChild, 0, width - 2 * PAD, 16) - 1);
 	}
 	return footer.children.length ? y + 14 : top + PAD;
 }
 
-function layOut() {
-	width = svg.getBoundingClientRect().width || +svg.getAttribute("width") || 1200;
+/* Places everything but what is inside of #frames. */
+function layOutAround() {
 	layOutHeader();
 	const framesHeight = (maxDepth + 1) * pitch;
 	box.setAttribute("y", headerHeight);
 	box.setAttribute("width", Math.max(1, width - 2 * PAD));
 	box.setAttribute("height", framesHeight);
 	svg.setAttribute("height", layOutFooter(headerHeight + framesHeight));
-	showFrames();
 	followScroll();
+}
+
+function layOut() {
+	width = svg.getBoundingClientRect().width || +svg.getAttribute("width") || 1200;
+	layOutAround();
+	showFrames();
 }
 
 /* The header stays in sight while a tall graph scrolls below it. */
@@ -230,6 +235,10 @@ function showFrames() {
 		f.rect.setAttribute("x", (100 * x).toFixed(4) + "%");
 		f.rect.setAttribute("width", (100 * w).toFixed(4) + "%");
 		f.rect.setAttribute("y", y);
+		if (f.wide !== (w * inner >= WIDE)) {
+			f.wide = !f.wide;
+			f.g.classList.toggle("wide", f.wide);
+		}
 		const label = fitted(f.name, w * inner - 2 * TEXT_PAD);
 		if (label) {
 			f.text.setAttribute("x", (x * inner + TEXT_PAD).toFixed(2));
@@ -620,6 +629,11 @@ new ResizeObserver(() => {
 	if (Math.abs(svg.getBoundingClientRect().width - width) >= 0.5)
 		layOut();
 }).observe(svg);
+/* What the tools say may need another row. */
+new ResizeObserver(([{ target }]) => {
+	if (target.offsetHeight !== barHeight)
+		layOutAround();
+}).observe(find("tools").firstElementChild);
 if (standalone && !state.inverted)
 	window.scrollTo(0, svg.getBoundingClientRect().height);
 })();

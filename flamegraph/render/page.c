@@ -9,6 +9,7 @@
 #define HEADER_PX 64
 #define ROW_PX	  18 /* a frame and the gap above it */
 #define TEXT_PX	  3  /* between a frame's edge and its text */
+#define WIDE_PX	  3  /* frames of this width have an edge and round corners */
 #define BASE_PX	  13 /* from a frame's upper edge to the line its text stands on */
 #define BOTTOM_PX 12
 #define LEGEND_PX 20 /* a row of the footer */
@@ -60,7 +61,9 @@ static void add_frame_title(struct writer *w, const struct palette_frame *f, int
 {
 	struct buf *b = &w->text;
 
-	buf_add_str(b, "<g><title>");
+	/* narrower ones would be nothing but their pale edge */
+	bool is_wide = (double)value * w->inner >= WIDE_PX * (double)w->page->layout->total;
+	buf_add_str(b, is_wide ? "<g class=\"wide\"><title>" : "<g><title>");
 	xml_add(b, f->name, f->len);
 	buf_add_str(b, " (");
 	value_add(b, &w->values, value);

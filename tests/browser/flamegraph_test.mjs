@@ -316,6 +316,25 @@ const tests = [
 	await close(fixed);
 	await close(page);
 }],
+["feature 15: the tools make room for what they say, and stay in sight while the graph scrolls", async browser => {
+	draw("tall.svg", profile() + Array.from({ length: 90 }, (_, i) => `deep_${i}`).join(";") + " 50\n");
+	for (const width of [320, 700, 1400]) {
+		const page = await open(browser, { name: "tall.svg", width, height: 600 });
+		await zoom(page, "handle_request_7 ");
+		await page.fill("#search", "mem(cpy|cmp)");
+		await page.waitForTimeout(100);
+		for (const id of ["search", "matched", "unzoom", "invert", "details"]) {
+			const seen = await page.locator("#" + id).evaluate(e => {
+				const r = e.getBoundingClientRect(), inside = e.closest("foreignObject").getBoundingClientRect();
+				const top = document.elementFromPoint(r.left + r.width / 2, r.top + r.height / 2);
+				return r.width > 20 && r.top >= inside.top - 1 && r.bottom <= inside.bottom + 1 && r.right <= innerWidth &&
+				       (e === top || e.contains(top));
+			});
+			assert.ok(seen, `${id} at ${width} px`);
+		}
+		await close(page);
+	}
+}],
 ["feature 16: text is cut with dots inside its frame, never within a character", async browser => {
 	const page = await open(browser);
 	const whole = new Set(Array.from(new Intl.Segmenter().segment(FAMILY), s => s.index));

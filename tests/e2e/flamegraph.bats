@@ -58,7 +58,7 @@ setup() {
 	grep -q 'id="subtitle".*>10 samples</text>' "$out"
 	grep -q '<title>all (10 samples, 100%)</title><rect x="0%" y="0"' "$out"
 	cprof flamegraph "$in" --minwidth 40% -o "$out"
-	[ "$(grep -c '<g><title>' "$out")" = 4 ]
+	[ "$(grep -c 'fg:w=' "$out")" = 4 ]
 	grep -q 'id="note">1 frame narrower than 40% not drawn' "$out"
 	cprof flamegraph "$in" --reverse -o "$out"
 	[ "$(total_of "$out")" = 10 ]
