@@ -30,7 +30,7 @@ struct memo {
 	size_t block_used, block_size;
 };
 
-#define MEMO_BLOCK_BYTES ((size_t)256 << 10)
+#define MEMO_BLOCK_BYTES ((size_t)64 << 10)
 
 static inline struct memo_slot *memo_slot_of(const struct memo *m, const char *s, uint32_t n,
 					     uint32_t hash)
