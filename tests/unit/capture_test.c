@@ -16,11 +16,12 @@
 #include "profiler/capture/capture.h"
 
 static char self[4096];
+static char own_name[16]; /* as the kernel has it */
 static char path[64];
 
 /* --- roles --- */
 
-static volatile uint64_t sink;
+static _Thread_local volatile uint64_t sink;
 
 static uint64_t cpu_ns(clockid_t clock)
 {
@@ -228,7 +229,7 @@ static void a_command(void **state)
 	assert_true(t.samples > 0);
 	assert_true((double)t.weight <= fact(&r, "target_cpu_ns"));
 	assert_true(t.whole >= t.samples * 9 / 10);
-	assert_int_equal(tally_of(&r, "capture_test").samples, t.samples);
+	assert_int_equal(tally_of(&r, own_name).samples, t.samples);
 	assert_false(r.was_cut);
 	for (size_t i = 1; i < r.samples.count; i++) {
 		const struct recording_sample *s = &r.samples.items[i];
@@ -289,7 +290,7 @@ static void forks_and_execs(void **state)
 	check_ledger(&r);
 	/* the child that only renamed itself, and the one that execed this same program again */
 	assert_true(tally_of(&r, "forked").whole > 0);
-	assert_true(tally_of(&r, "capture_test").whole > 0);
+	assert_true(tally_of(&r, own_name).whole > 0);
 	assert_true(r.processes.count >= 2 + 1);
 	recording_deinit(&r);
 }
@@ -325,7 +326,7 @@ static void threads_have_names(void **state)
 		burners += !strcmp(intern_get(&r.strings, r.comms.items[i].name), "burner");
 	assert_true(burners > 0);
 	/* merged under the process's name */
-	assert_int_equal(tally_of(&r, "capture_test").samples, tally_of(&r, NULL).samples);
+	assert_int_equal(tally_of(&r, own_name).samples, tally_of(&r, NULL).samples);
 	recording_deinit(&r);
 }
 
@@ -335,6 +336,7 @@ static void kernel_time_that_is_not_visible(void **state)
 	struct capture_options o = options_of(argv);
 	struct recording r;
 	size_t sentinels = 0;
+	uint64_t hidden = 0;
 
 	o.user_only = true;
 	record(&o, &r);
@@ -349,9 +351,12 @@ static void kernel_time_that_is_not_visible(void **state)
 		sentinels++;
 		assert_string_equal(intern_get(&r.strings, r.files.items[l->file].path),
 				    "[kernel, not visible]");
-		assert_int_equal(s->weight, recording_fact(&r, "kernel_not_visible_ns", 0));
+		hidden += s->weight;
 	}
-	assert_int_equal(sentinels, 1);
+	/* one for each process that had some: a sanitizer may start one of its own */
+	assert_true(sentinels >= 1);
+	assert_true(hidden <= recording_fact(&r, "kernel_not_visible_ns", 0));
+	assert_true(hidden + sentinels >= recording_fact(&r, "kernel_not_visible_ns", 0));
 	assert_true(fact(&r, "kernel_not_visible_ns") > 50e6);
 	recording_deinit(&r);
 }
@@ -555,6 +560,7 @@ int main(int argc, char **argv)
 		return 1;
 	if (argc > 1)
 		return play(argv);
+	snprintf(own_name, sizeof(own_name), "%s", strrchr(self, '/') + 1);
 	snprintf(path, sizeof(path), "/tmp/cprof-capture-%d.cprof", getpid());
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
