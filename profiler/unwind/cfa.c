@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include <stdlib.h>
 
-enum dwarf_register { DW_RBP = 6, DW_RSP = 7, DW_RIP = 16 };
+enum dwarf_register { DW_RBX = 3, DW_RBP = 6, DW_RSP = 7, DW_RIP = 16 };
 
 enum cfa_opcode {
 	/* in the two high bits, with an operand in the others */
@@ -60,12 +60,12 @@ enum dwarf_operator {
 
 #define MAX_REMEMBERED 64
 
+/* No dynamic linker has more .eh_frame. */
+#define BX_SEARCH_BYTES (256u << 10)
+
 /* The state of one program being run. */
 struct machine {
-	const struct eh_cie *cie;
-	const struct cfa_state
-		*initial; /* what restore goes back to; NULL in a CIE's own program */
-	const struct eh_index *index;
+	const struct cfa_source *source; /* its initial state is what restore goes back to */
 	struct cfa_state now;
 	struct cfa_state *remembered;
 	unsigned int remembered_count;
@@ -221,8 +221,23 @@ static bool set_ra(struct unwind_rule *r, const struct cfa_state *s)
 	return true;
 }
 
-static uint64_t pack(const struct cfa_state *s, const struct eh_cie *cie)
+/* rbx, where post is free to say it. */
+static void set_bx(struct unwind_rule *r, const struct cfa_state *s)
 {
+	if (s->kind != UNWIND_RULE_REG || r->post || (r->flags & UNWIND_RULE_REGISTER))
+		return;
+	if (s->bx.place == CFA_PLACE_AT_CFA && fits(s->bx.offset, UNWIND_RULE_POST_BITS)) {
+		if (s->base != DW_RSP || s->offset + s->bx.offset >= 0)
+			r->post = s->bx.offset;
+	} else if (s->bx.place != CFA_PLACE_UNSPECIFIED && s->bx.place != CFA_PLACE_SAME) {
+		return;
+	}
+	r->flags |= UNWIND_RULE_BX_KNOWN;
+}
+
+static uint64_t pack(const struct cfa_state *s, const struct cfa_source *source)
+{
+	const struct eh_cie *cie = source->cie;
 	struct unwind_rule r = { .kind = s->kind, .base = s->base };
 
 	if (s->ra.place == CFA_PLACE_UNDEFINED)
@@ -245,6 +260,8 @@ static uint64_t pack(const struct cfa_state *s, const struct eh_cie *cie)
 	if (cie->is_signal_frame)
 		r.flags |= UNWIND_RULE_INTERRUPTED;
 	set_bp(&r, s);
+	if (source->follow_bx)
+		set_bx(&r, s);
 	return unwind_rule_pack(&r);
 }
 
@@ -255,8 +272,10 @@ static struct cfa_register *followed(struct machine *m, struct cfa_state *s, uin
 {
 	if (reg == DW_RBP)
 		return &s->bp;
-	if (reg == m->cie->return_register)
+	if (reg == m->source->cie->return_register)
 		return &s->ra;
+	if (reg == DW_RBX)
+		return &s->bx;
 	if (reg == DW_RSP)
 		return &s->sp;
 	return NULL;
@@ -274,10 +293,12 @@ static void set_register(struct machine *m, uint64_t reg, enum cfa_place place, 
 static void restore_register(struct machine *m, uint64_t reg)
 {
 	struct cfa_register *r = followed(m, &m->now, reg);
-	struct cfa_state nothing = { 0 };
+	struct cfa_state initial = { 0 };
 
+	if (m->source->initial)
+		initial = *m->source->initial;
 	if (r)
-		*r = *followed(m, m->initial ? (struct cfa_state *)m->initial : &nothing, reg);
+		*r = *followed(m, &initial, reg);
 }
 
 static void set_cfa(struct cfa_state *s, uint64_t reg, int64_t offset)
@@ -343,17 +364,17 @@ static bool run_rare(struct machine *m, struct cursor *c, uint8_t op)
 	case DW_CFA_offset_extended:
 		reg = cursor_uleb(c);
 		set_register(m, reg, CFA_PLACE_AT_CFA, 0,
-			     scale(cursor_uleb(c), m->cie->data_align));
+			     scale(cursor_uleb(c), m->source->cie->data_align));
 		return true;
 	case DW_CFA_offset_extended_sf:
 		reg = cursor_uleb(c);
 		set_register(m, reg, CFA_PLACE_AT_CFA, 0,
-			     scale((uint64_t)cursor_sleb(c), m->cie->data_align));
+			     scale((uint64_t)cursor_sleb(c), m->source->cie->data_align));
 		return true;
 	case DW_CFA_GNU_negative_offset_extended:
 		reg = cursor_uleb(c);
 		set_register(m, reg, CFA_PLACE_AT_CFA, 0,
-			     scale(-cursor_uleb(c), m->cie->data_align));
+			     scale(-cursor_uleb(c), m->source->cie->data_align));
 		return true;
 	case DW_CFA_restore_extended:
 		restore_register(m, cursor_uleb(c));
@@ -370,10 +391,11 @@ static bool run_rare(struct machine *m, struct cursor *c, uint8_t op)
 		return true;
 	case DW_CFA_def_cfa_sf:
 		reg = cursor_uleb(c);
-		set_cfa(&m->now, reg, scale((uint64_t)cursor_sleb(c), m->cie->data_align));
+		set_cfa(&m->now, reg, scale((uint64_t)cursor_sleb(c), m->source->cie->data_align));
 		return true;
 	case DW_CFA_def_cfa_offset_sf:
-		set_cfa_offset(&m->now, scale((uint64_t)cursor_sleb(c), m->cie->data_align));
+		set_cfa_offset(&m->now,
+			       scale((uint64_t)cursor_sleb(c), m->source->cie->data_align));
 		return true;
 	case DW_CFA_def_cfa_expression:
 		set_cfa_expression(&m->now, cursor_sub(c, cursor_uleb(c)));
@@ -401,7 +423,8 @@ static bool run_instruction(struct machine *m, struct cursor *c, uint8_t op)
 	switch (op & 0xc0) {
 	case DW_CFA_offset: {
 		uint64_t factor = cursor_uleb(c);
-		set_register(m, op & 0x3f, CFA_PLACE_AT_CFA, 0, scale(factor, m->cie->data_align));
+		set_register(m, op & 0x3f, CFA_PLACE_AT_CFA, 0,
+			     scale(factor, m->source->cie->data_align));
 		return true;
 	}
 	case DW_CFA_restore:
@@ -452,19 +475,20 @@ static bool read_advance(const struct machine *m, struct cursor *c, uint8_t op, 
 	else if (op == DW_CFA_MIPS_advance_loc8)
 		delta = cursor_u64(c);
 	else if (op == DW_CFA_set_loc) {
-		if (!eh_index_pointer(m->index, c, m->cie->pointer_encoding, ret))
+		if (!eh_index_pointer(m->source->index, c, m->source->cie->pointer_encoding, ret))
 			c->failed = true;
 		return true;
 	} else {
 		return false;
 	}
-	*ret = from + delta * m->cie->code_align;
+	*ret = from + delta * m->source->cie->code_align;
 	return true;
 }
 
 bool cfa_run_cie(const struct eh_cie *cie, struct cfa_state *ret)
 {
-	struct machine m = { .cie = cie };
+	struct cfa_source source = { .cie = cie };
+	struct machine m = { .source = &source };
 	struct cursor c = cie->instructions;
 	bool ok = true;
 
@@ -476,11 +500,10 @@ bool cfa_run_cie(const struct eh_cie *cie, struct cfa_state *ret)
 	return ok && cursor_ok(&c);
 }
 
-void cfa_run(const struct eh_index *index, const struct eh_cie *cie,
-	     const struct cfa_state *initial, const struct eh_fde *fde, uint64_t low, uint64_t high,
+void cfa_run(const struct cfa_source *source, const struct eh_fde *fde, uint64_t low, uint64_t high,
 	     cfa_emit_fn *emit, void *context)
 {
-	struct machine m = { .cie = cie, .initial = initial, .index = index, .now = *initial };
+	struct machine m = { .source = source, .now = *source->initial };
 	struct cursor c = fde->instructions;
 	uint64_t end = MIN(fde->end, high), at = fde->start;
 	bool ok = true;
@@ -496,11 +519,20 @@ void cfa_run(const struct eh_index *index, const struct eh_cie *cie,
 		ok = cursor_ok(&c) && next >= at;
 		if (ok && next > at) {
 			if (next > low)
-				emit(context, at, pack(&m.now, m.cie));
+				emit(context, at, pack(&m.now, source));
 			at = next;
 		}
 	}
 	if (at < end)
-		emit(context, at, ok ? pack(&m.now, m.cie) : UNWIND_RULE_INVALID);
+		emit(context, at, ok ? pack(&m.now, source) : UNWIND_RULE_INVALID);
 	free(m.remembered);
+}
+
+bool cfa_uses_bx(const struct eh_index *index)
+{
+	static const uint8_t wanted[] = { DW_CFA_def_cfa_register, DW_RBX };
+	uint64_t vaddr, size;
+	const uint8_t *bytes = eh_index_frame(index, &vaddr, &size);
+
+	return size <= BX_SEARCH_BYTES && memmem(bytes, size, wanted, sizeof(wanted));
 }

@@ -34,7 +34,7 @@ struct cfa_state {
 	int64_t offset, post;
 	int64_t reg_offset; /* of the last register-and-offset CFA: an expression does not change it
 			     */
-	struct cfa_register ra, bp, sp;
+	struct cfa_register ra, bp, bx, sp;
 };
 
 /* Runs the program of a CIE: the state that the programs of its FDEs start from. False where it is
@@ -44,13 +44,24 @@ bool cfa_run_cie(const struct eh_cie *cie, struct cfa_state *ret);
 /* Receives a row: from this address on, this rule. */
 typedef void cfa_emit_fn(void *context, uint64_t vaddr, uint64_t rule);
 
+/* What the programs of one CIE have in common. */
+struct cfa_source {
+	const struct eh_index *index;
+	const struct eh_cie *cie;
+	const struct cfa_state *initial;
+	bool follow_bx; /* rules say what becomes of rbx too */
+};
+
 /*
  * Runs the program of an FDE and emits its rows that concern [low, high), in order of address; the
  * first one may lie before low. Where the program is damaged, what it described so far stands and
  * the rest of the range becomes INVALID.
  */
-void cfa_run(const struct eh_index *index, const struct eh_cie *cie,
-	     const struct cfa_state *initial, const struct eh_fde *fde, uint64_t low, uint64_t high,
+void cfa_run(const struct cfa_source *source, const struct eh_fde *fde, uint64_t low, uint64_t high,
 	     cfa_emit_fn *emit, void *context);
+
+/* May a program of the file compute a CFA from rbx? True for few others beside those that do; files
+ * with more unwind tables than any dynamic linker has are not looked at. */
+bool cfa_uses_bx(const struct eh_index *index);
 
 #endif

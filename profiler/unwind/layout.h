@@ -82,10 +82,13 @@ enum unwind_rule_bp {
 #define UNWIND_RULE_REGISTER	0x0f
 #define UNWIND_RULE_RA_IN_REG	0x10 /* the return address is in that register (vfork) */
 #define UNWIND_RULE_INTERRUPTED 0x20 /* the caller was interrupted, it did not call */
+#define UNWIND_RULE_BX_KNOWN	0x40 /* post says where rbx is saved, relative to the CFA; 0: same */
 
 /*
  * 64 bits: kind:4 base:4 offset/8:21 bp_kind:2 bp_offset/8:14 post/8:11 flags:8, offsets signed and
- * in bytes here. In rules of kind REG, post is where the return address lies, relative to CFA - 8.
+ * in bytes here. In rules of kind REG, post is where the return address lies, relative to CFA - 8,
+ * unless it says where rbx is. rbx is followed in few files: the dynamic linker's trampoline for
+ * lazy binding computes its CFA from it while it calls others.
  */
 struct unwind_rule {
 	__u32 kind, base, bp_kind, flags;

@@ -34,6 +34,7 @@
 #define UNWIND_UCONTEXT_GREGS 40 /* from the stack pointer in a handler's return to r8 */
 
 /* The numbers of the general registers are DWARF's. */
+#define UNWIND_GPR_BX 3
 #define UNWIND_GPR_BP 6
 #define UNWIND_GPR_SP 7
 
@@ -45,8 +46,8 @@ struct unwind_state {
 	__u32 is_return;   /* ip is a return address: the call is in front of it */
 	__u32 is_guessed;  /* this frame was found by frame pointer in code without entries */
 	__u32 any_guessed; /* one of the frames so far was */
-	__u32 all_live;	   /* every register is this frame's, not just ip, sp and bp */
-	__u32 bp_lost;
+	__u32 all_live;	   /* every register is this frame's, not just ip, sp, bp and bx */
+	__u32 bp_lost, bx_lost;
 	__u32 status; /* enum unwind_status, when the walk has ended */
 };
 
@@ -197,6 +198,7 @@ UNWIND_INLINE int unwind_step_fp(struct unwind_context *cx, struct unwind_state 
 		return unwind_end_fault(cx, s, at, UNWIND_EFAULT_RA);
 	if (ra == 0)
 		return unwind_end(s, otherwise);
+	s->bx_lost |= shape != UNWIND_LEAF_CALLED;
 	return unwind_enter(cx, s, ra, at + 8, caller_bp, 1, otherwise);
 }
 
@@ -231,7 +233,7 @@ UNWIND_INLINE int unwind_step_signal(struct unwind_context *cx, struct unwind_st
 	for (int i = 0; i < 16; i++)
 		s->gpr[i] = gpr[i];
 	s->all_live = 1;
-	s->bp_lost = 0;
+	s->bp_lost = s->bx_lost = 0;
 	return r;
 }
 
@@ -242,27 +244,40 @@ UNWIND_INLINE int unwind_base(const struct unwind_state *s, __u32 reg, __u64 *re
 	*ret = s->gpr[reg & 15];
 	if (reg == UNWIND_GPR_SP || s->all_live)
 		return 1;
-	return reg == UNWIND_GPR_BP && !s->bp_lost;
+	return (reg == UNWIND_GPR_BP && !s->bp_lost) || (reg == UNWIND_GPR_BX && !s->bx_lost);
 }
 
 /* The caller's frame pointer. */
 UNWIND_INLINE int unwind_caller_bp(struct unwind_context *cx, struct unwind_state *s,
 				   const struct unwind_rule *r, __u64 cfa, __u64 *ret)
 {
-	__u64 at = cfa;
+	__u64 bp = s->gpr[UNWIND_GPR_BP], at = cfa + r->bp_offset;
 
-	*ret = s->gpr[UNWIND_GPR_BP];
+	*ret = bp;
 	if (r->bp_kind == UNWIND_BP_SAME || r->bp_kind == UNWIND_BP_UNKNOWN)
 		return UNWIND_STEP_ON;
 	if (r->bp_kind == UNWIND_BP_AT_BP) {
-		if (s->bp_lost)
-			return UNWIND_STEP_ON; /* and stays lost */
-		at = s->gpr[UNWIND_GPR_BP];
+		/* A frame keeps it between its own ends. Elsewhere it is the caller's already:
+		 * behind the `leave` of a realigned frame gcc's entries still say that it is to be
+		 * loaded. */
+		at = bp + r->bp_offset;
+		if (s->bp_lost || at < s->gpr[UNWIND_GPR_SP] || at >= cfa)
+			return UNWIND_STEP_ON;
 	}
-	at += r->bp_offset;
 	if (!unwind_read(cx, s, at, ret))
 		return unwind_end_fault(cx, s, at, UNWIND_EFAULT_FP);
 	return UNWIND_STEP_ON;
+}
+
+/* The caller's rbx, where that can be told. What has pushed nothing has not saved, so not changed
+ * it. */
+UNWIND_INLINE void unwind_caller_bx(struct unwind_context *cx, struct unwind_state *s,
+				    const struct unwind_rule *r, __u64 cfa)
+{
+	if (!(r->flags & UNWIND_RULE_BX_KNOWN))
+		s->bx_lost |= cfa != s->gpr[UNWIND_GPR_SP] + 8;
+	else if (r->post)
+		s->bx_lost = !unwind_read(cx, s, cfa + r->post, &s->gpr[UNWIND_GPR_BX]);
 }
 
 /* A step by one of the rules that compute a CFA. */
@@ -302,7 +317,10 @@ UNWIND_INLINE int unwind_step_cfa(struct unwind_context *cx, struct unwind_state
 			return unwind_end(s, UNWIND_LEAFREG_MIDSTACK);
 		ra = s->gpr[r->flags & UNWIND_RULE_REGISTER];
 	} else {
-		__u64 at = cfa - 8 + (r->kind == UNWIND_RULE_REG ? r->post : 0);
+		__u64 at = cfa - 8;
+
+		if (r->kind == UNWIND_RULE_REG && !(r->flags & UNWIND_RULE_BX_KNOWN))
+			at += r->post;
 
 		if (!unwind_read(cx, s, at, &ra))
 			return unwind_end_fault(cx, s, at, UNWIND_EFAULT_RA);
@@ -314,6 +332,7 @@ UNWIND_INLINE int unwind_step_cfa(struct unwind_context *cx, struct unwind_state
 		bp_lost = 0;
 	else if (r->bp_kind == UNWIND_BP_UNKNOWN)
 		bp_lost = 1;
+	unwind_caller_bx(cx, s, r, cfa);
 	result = unwind_enter(cx, s, ra, cfa, bp, is_return, UNWIND_RA_NONEXEC);
 	if (result == UNWIND_STEP_ON)
 		s->bp_lost = bp_lost;

@@ -30,6 +30,25 @@ static bool text_pages(const struct image *img, uint64_t *ret_first, uint64_t *r
 	return *ret_count <= POOL_CHUNK_WORDS && *ret_count <= 1024 + (size >> 8);
 }
 
+/* Linkers that put all into one executable segment have the data in it too; the sections tell. */
+static void find_code(struct unwind_table *table)
+{
+	const struct image_section *s;
+	size_t n = image_sections(table->img, &s);
+
+	table->code_low = UINT64_MAX;
+	for (size_t i = 0; i < n; i++) {
+		if (!(s[i].flags & SHF_EXECINSTR) || s[i].size > UINT64_MAX - s[i].vaddr)
+			continue;
+		table->code_low = MIN(table->code_low, s[i].vaddr);
+		table->code_high = MAX(table->code_high, s[i].vaddr + s[i].size);
+	}
+	if (table->code_low < table->code_high)
+		return;
+	table->code_low = 0;
+	table->code_high = UINT64_MAX;
+}
+
 struct error *unwind_table_create(struct unwind_tables *t, const struct image *img,
 				  struct unwind_table **ret)
 {
@@ -53,6 +72,8 @@ struct error *unwind_table_create(struct unwind_tables *t, const struct image *i
 		table->index = NULL;
 		return error_new(ERR_FAILED, "%s: no room for its unwind tables", image_name(img));
 	}
+	table->follow_bx = cfa_uses_bx(table->index);
+	find_code(table);
 	table->pool_words = table->page_count;
 	table->first_unit = table->first_page >> UNIT_PAGE_SHIFT;
 	table->unit_count = ((table->first_page + table->page_count - 1) >> UNIT_PAGE_SHIFT) -

@@ -92,7 +92,10 @@ static void emit_gap(struct writer *w, uint64_t start, uint64_t end)
 		return;
 	emit(w, start, UNWIND_RULE_INVALID);
 	start = MAX(start, w->low > SEQUENCE_REACH ? w->low - SEQUENCE_REACH : 0);
-	end = MIN(end, w->high + SEQUENCE_REACH);
+	start = MAX(start, w->table->code_low);
+	end = MIN(MIN(end, w->high + SEQUENCE_REACH), w->table->code_high);
+	if (start >= end)
+		return;
 	bytes = image_at_vaddr(w->table->img, start, &left);
 	if (!bytes)
 		return;
@@ -141,9 +144,10 @@ static uint64_t emit_fde(struct writer *w, uint64_t offset, struct eh_cie *cie, 
 	if (fde.end <= w->low)
 		return fde.end;
 
-	const struct cfa_state *initial = initial_state(table, cie);
-	if (initial)
-		cfa_run(table->index, cie, initial, &fde, w->low, w->high, emit, w);
+	struct cfa_source source = { table->index, cie, initial_state(table, cie),
+				     table->follow_bx };
+	if (source.initial)
+		cfa_run(&source, &fde, w->low, w->high, emit, w);
 	else
 		emit(w, fde.start, UNWIND_RULE_INVALID);
 	return fde.end;

@@ -21,8 +21,10 @@ struct unwind_table {
 	uint32_t dir;		/* word offset of the page directory */
 	uint64_t first_page, page_count;
 	uint64_t first_unit, unit_count;
-	uint8_t *compiled; /* a flag a unit */
+	uint64_t code_low, code_high; /* what may be code: of the sections, where there are any */
+	uint8_t *compiled;	      /* a flag a unit */
 	struct unit_cie cies[UNIT_CIES];
+	bool follow_bx;
 	uint64_t rows, pool_words;
 	uint32_t units_compiled;
 };

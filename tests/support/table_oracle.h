@@ -192,6 +192,25 @@ static inline bool oracle_sp_moved(Dwarf_Frame *frame)
 	return !(n == 2 && ops[0].atom == DW_OP_call_frame_cfa && ops[1].atom == DW_OP_stack_value);
 }
 
+/* rbx, in files whose rules have it. A slot below the stack pointer: as for the frame pointer.
+ * (What libdw says of an rbx that no instruction named is wrong: its table of the ABI has rax in
+ * its place.) */
+static inline void oracle_bx(Dwarf_Frame *frame, struct unwind_rule *r)
+{
+	Dwarf_Op mem[3], *ops;
+	size_t n;
+	int64_t offset;
+
+	if (r->kind != UNWIND_RULE_REG || r->post || (r->flags & 15) ||
+	    dwarf_frame_register(frame, 3, mem, &ops, &n) != 0)
+		return;
+	if (n && (!oracle_at_cfa(ops, n, &offset) || !oracle_fits(offset, 11)))
+		return;
+	if (n && (r->base != 7 || r->offset + offset >= 0))
+		r->post = offset;
+	r->flags |= UNWIND_RULE_BX_KNOWN;
+}
+
 static inline uint64_t oracle_expect(struct oracle *x, Dwarf_Frame *frame, int ra, bool is_signal)
 {
 	struct unwind_rule r = { 0 };
@@ -214,6 +233,8 @@ static inline uint64_t oracle_expect(struct oracle *x, Dwarf_Frame *frame, int r
 	if (is_signal)
 		r.flags |= UNWIND_RULE_INTERRUPTED;
 	oracle_bp(x, frame, &r);
+	if (x->table->follow_bx)
+		oracle_bx(frame, &r);
 	return unwind_rule_pack(&r);
 }
 
