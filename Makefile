@@ -165,8 +165,13 @@ $(BUILD)/tests/oracle/%: $(BUILD)/tests/oracle/%.o $(ARCHIVES)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< $(LINK_ROOMS) -ldw
 
 .PHONY: oracle
-oracle: $(BUILD)/tests/oracle/table_oracle ## unwind tables of every ELF file on the machine against libdw
+oracle: $(BUILD)/tests/oracle/table_oracle $(BUILD)/tests/unit/unwind_step_test ## unwind tables of every ELF file on the machine against libdw; all single-stepped programs
 	$(Q)tests/oracle/elf_files / | $< -
+	$(Q)CPROF_STEP_ALL=1 $(BUILD)/tests/unit/unwind_step_test
+
+$(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(ARCHIVES)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< $(LINK_ROOMS)
 
 .PHONY: bench quickstart
 bench: ## one table and a JSON file of what cprof costs, beside its peers

@@ -71,6 +71,23 @@ size_t code_entry_stub(const uint8_t *bytes, size_t size)
 	return 0;
 }
 
+bool code_init_section(const uint8_t *bytes, size_t size, size_t *ret_pushed, size_t *ret_popped)
+{
+	static const uint8_t sub[] = { 0x48, 0x83, 0xec, 0x08 };
+	static const uint8_t add_ret[] = { 0x48, 0x83, 0xc4, 0x08, 0xc3 };
+	size_t skip = 0;
+
+	if (size >= sizeof(endbr64) && memcmp(bytes, endbr64, sizeof(endbr64)) == 0)
+		skip = sizeof(endbr64);
+	if (size < skip + sizeof(sub) + sizeof(add_ret) ||
+	    memcmp(bytes + skip, sub, sizeof(sub)) != 0 ||
+	    memcmp(bytes + size - sizeof(add_ret), add_ret, sizeof(add_ret)) != 0)
+		return false;
+	*ret_pushed = skip + sizeof(sub);
+	*ret_popped = size - 1;
+	return true;
+}
+
 static const struct sequence {
 	uint8_t bytes[16];
 	uint8_t size, rule;

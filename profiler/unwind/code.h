@@ -13,6 +13,10 @@
  */
 size_t code_entry_stub(const uint8_t *bytes, size_t size);
 
+/* .init and .fini: pieces that linkers put together between a `sub $8,%rsp` and its `add; ret`.
+ * Gives the offsets behind these two; false where it is anything else. */
+bool code_init_section(const uint8_t *bytes, size_t size, size_t *ret_pushed, size_t *ret_popped);
+
 struct code_match {
 	size_t offset, size;
 	uint8_t rule; /* UNWIND_RULE_STOP, UNWIND_RULE_SIGNAL */

@@ -11,6 +11,8 @@
  *   u32 unwind_word(cx, offset)                            a word of the pool, 0 outside of it
  *   u64 unwind_rule_at(cx, i)                              a packed rule
  *   bool unwind_read(cx, s, address, &word)                a word of the stack
+ *   bool unwind_read_below(cx, s, address, &word)          a word just below the stack pointer, for
+ *                                                          memory that is a copy from there on
  *   bool unwind_code(cx, address, bytes, 16)               code bytes, of run-time code only
  *   enum unwind_status unwind_fault(cx, address, status)   the status of a failed read
  *
@@ -46,7 +48,8 @@ struct unwind_state {
 	__u32 is_return;   /* ip is a return address: the call is in front of it */
 	__u32 is_guessed;  /* this frame was found by frame pointer in code without entries */
 	__u32 any_guessed; /* one of the frames so far was */
-	__u32 all_live;	   /* every register is this frame's, not just ip, sp, bp and bx */
+	__u32 is_live;	   /* it is running, or was interrupted: it has made no call */
+	__u32 regs_known;  /* every register is this frame's, not just ip, sp, bp and bx */
 	__u32 bp_lost, bx_lost;
 	__u32 status; /* enum unwind_status, when the walk has ended */
 };
@@ -141,7 +144,7 @@ UNWIND_INLINE int unwind_enter(struct unwind_context *cx, struct unwind_state *s
 	s->gpr[UNWIND_GPR_BP] = bp;
 	s->is_return = is_return;
 	s->is_guessed = 0;
-	s->all_live = 0;
+	s->is_live = s->regs_known = 0;
 	return UNWIND_STEP_ON;
 }
 
@@ -179,7 +182,7 @@ UNWIND_INLINE int unwind_step_fp(struct unwind_context *cx, struct unwind_state 
 	__u64 sp = s->gpr[UNWIND_GPR_SP], bp = s->gpr[UNWIND_GPR_BP], at = bp, ra, caller_bp = bp;
 	int shape = UNWIND_LEAF_FRAME;
 
-	if (s->all_live)
+	if (s->is_live)
 		shape = unwind_leaf_shape(cx, s->ip);
 	if (shape == UNWIND_LEAF_FRAME) {
 		if (s->bp_lost || (bp & 7) || bp < sp || bp - sp >= UNWIND_FP_MAX_STEP)
@@ -232,7 +235,7 @@ UNWIND_INLINE int unwind_step_signal(struct unwind_context *cx, struct unwind_st
 		return r;
 	for (int i = 0; i < 16; i++)
 		s->gpr[i] = gpr[i];
-	s->all_live = 1;
+	s->is_live = s->regs_known = 1;
 	s->bp_lost = s->bx_lost = 0;
 	return r;
 }
@@ -242,7 +245,7 @@ UNWIND_INLINE int unwind_step_signal(struct unwind_context *cx, struct unwind_st
 UNWIND_INLINE int unwind_base(const struct unwind_state *s, __u32 reg, __u64 *ret)
 {
 	*ret = s->gpr[reg & 15];
-	if (reg == UNWIND_GPR_SP || s->all_live)
+	if (reg == UNWIND_GPR_SP || s->regs_known)
 		return 1;
 	return (reg == UNWIND_GPR_BP && !s->bp_lost) || (reg == UNWIND_GPR_BX && !s->bx_lost);
 }
@@ -286,6 +289,7 @@ UNWIND_INLINE int unwind_step_cfa(struct unwind_context *cx, struct unwind_state
 {
 	__u64 base, index, cfa, ra, bp, sp = s->gpr[UNWIND_GPR_SP];
 	__u32 is_return = !(r->flags & UNWIND_RULE_INTERRUPTED), bp_lost = s->bp_lost;
+	__u32 regs_known;
 	int result;
 
 	if (!unwind_base(s, r->base, &base))
@@ -302,18 +306,18 @@ UNWIND_INLINE int unwind_step_cfa(struct unwind_context *cx, struct unwind_state
 		if (r->kind != UNWIND_RULE_REG) {
 			__u64 at = cfa;
 
-			if (!unwind_read(cx, s, at, &cfa))
+			if (!unwind_read(cx, s, at, &cfa) && !unwind_read_below(cx, s, at, &cfa))
 				return unwind_end_fault(cx, s, at, UNWIND_EFAULT_DEREF);
 			cfa += r->post;
 		}
 	}
 	/* Only what has not pushed its return address may leave the stack pointer where it is. */
-	if ((cfa & 7) || cfa < sp || (cfa == sp && !s->all_live)) {
+	if ((cfa & 7) || cfa < sp || (cfa == sp && !s->is_live)) {
 		s->fault_address = cfa;
 		return unwind_end(s, UNWIND_SP_BACKWARDS);
 	}
 	if (r->flags & UNWIND_RULE_RA_IN_REG) {
-		if (!s->all_live)
+		if (!s->regs_known)
 			return unwind_end(s, UNWIND_LEAFREG_MIDSTACK);
 		ra = s->gpr[r->flags & UNWIND_RULE_REGISTER];
 	} else {
@@ -333,16 +337,22 @@ UNWIND_INLINE int unwind_step_cfa(struct unwind_context *cx, struct unwind_state
 	else if (r->bp_kind == UNWIND_BP_UNKNOWN)
 		bp_lost = 1;
 	unwind_caller_bx(cx, s, r, cfa);
+	/* What has nothing on the stack has not saved a register, so not changed one that its
+	 * caller needs: assembly with a private helper may name any register as the CFA across the
+	 * call. */
+	regs_known = s->regs_known && r->kind == UNWIND_RULE_REG && cfa == sp + 8;
 	result = unwind_enter(cx, s, ra, cfa, bp, is_return, UNWIND_RA_NONEXEC);
-	if (result == UNWIND_STEP_ON)
+	if (result == UNWIND_STEP_ON) {
 		s->bp_lost = bp_lost;
+		s->regs_known = regs_known;
+	}
 	return result;
 }
 
 /* Before the first step: the registers are set, everything else is 0. Finds the mapping of ip. */
 UNWIND_INLINE int unwind_start(struct unwind_context *cx, struct unwind_state *s)
 {
-	s->all_live = 1;
+	s->is_live = s->regs_known = 1;
 	s->mapping = unwind_find_mapping(cx, s->ip, 0);
 	if (s->mapping != UNWIND_NO_MAPPING)
 		return UNWIND_STEP_ON;

@@ -80,17 +80,37 @@ static void emit(void *context, uint64_t vaddr, uint64_t rule)
 	w->rows[w->count++] = offset | (uint32_t)id << 16;
 }
 
-/* The rows of code that no FDE covers. Padding keeps the rule in front of it. */
-static void emit_gap(struct writer *w, uint64_t start, uint64_t end)
+static uint64_t rule_above_sp(int64_t offset)
+{
+	struct unwind_rule r = { .kind = UNWIND_RULE_REG, .base = 7, .offset = offset };
+
+	return unwind_rule_pack(&r);
+}
+
+/* .init and .fini: no compiler wrote them, so no FDE covers them, but constructors may be called
+ * from there (libcrypto's is). False where the section is not of the usual form. */
+static bool emit_init_section(struct writer *w, const struct image_section *s, uint64_t end)
+{
+	size_t pushed, popped;
+
+	if (!s->data || s->size > end - s->vaddr ||
+	    !code_init_section(s->data, s->size, &pushed, &popped))
+		return false;
+	emit(w, s->vaddr, rule_above_sp(8));
+	emit(w, s->vaddr + pushed, rule_above_sp(16));
+	emit(w, s->vaddr + popped, rule_above_sp(8));
+	emit(w, s->vaddr + s->size, UNWIND_RULE_INVALID);
+	return true;
+}
+
+/* The rows of code that is known by its bytes. */
+static void emit_known_code(struct writer *w, uint64_t start, uint64_t end)
 {
 	uint64_t entry = image_entry(w->table->img), left = 0;
 	const uint8_t *bytes;
 	struct code_match m;
 	size_t stub = 0;
 
-	if (end <= start || end - start <= PADDING_BYTES || end <= w->low)
-		return;
-	emit(w, start, UNWIND_RULE_INVALID);
 	start = MAX(start, w->low > SEQUENCE_REACH ? w->low - SEQUENCE_REACH : 0);
 	start = MAX(start, w->table->code_low);
 	end = MIN(MIN(end, w->high + SEQUENCE_REACH), w->table->code_high);
@@ -116,6 +136,27 @@ static void emit_gap(struct writer *w, uint64_t start, uint64_t end)
 		emit(w, start + m.offset - (m.rule == UNWIND_RULE_SIGNAL), m.rule);
 		emit(w, start + m.offset + m.size, UNWIND_RULE_INVALID);
 	}
+}
+
+/* The rows of what no FDE covers. Padding keeps the rule in front of it. */
+static void emit_gap(struct writer *w, uint64_t start, uint64_t end)
+{
+	static const char *const names[] = { ".init", ".fini" };
+
+	if (end <= start || end - start <= PADDING_BYTES || end <= w->low)
+		return;
+	emit(w, start, UNWIND_RULE_INVALID);
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		const struct image_section *s = image_find_section(w->table->img, names[i]);
+
+		if (!s || s->vaddr < start || s->vaddr >= end)
+			continue;
+		emit_known_code(w, start, s->vaddr);
+		start = s->vaddr;
+		if (emit_init_section(w, s, end))
+			start += s->size;
+	}
+	emit_known_code(w, start, end);
 }
 
 /* The CIE's own state; NULL where it is damaged. */

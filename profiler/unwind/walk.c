@@ -46,6 +46,18 @@ static inline bool unwind_read(const struct unwind_context *cx, const struct unw
 	return true;
 }
 
+#define RED_ZONE_SEARCH_BYTES 4096
+
+/*
+ * The AVX2 code for SHA-256 and SHA-512 in OpenSSL keeps the stack pointer of its entry in the word
+ * below the stack pointer, which a copy that starts there does not have. It moves the stack pointer
+ * down as it goes and leaves a copy of the word behind each time, up to the first one; what lies
+ * between is message schedule. So the first word above that is an address of this stack, further
+ * out, at which a return address into code is stored, is that word.
+ */
+static inline bool unwind_read_below(struct unwind_context *cx, const struct unwind_state *s,
+				     __u64 address, __u64 *ret);
+
 static inline bool unwind_code(const struct unwind_context *cx, __u64 address, void *bytes,
 			       __u32 size)
 {
@@ -63,6 +75,26 @@ static inline enum unwind_status unwind_fault(const struct unwind_context *cx, _
 }
 
 #include "profiler/unwind/step.h"
+
+static inline bool unwind_read_below(struct unwind_context *cx, const struct unwind_state *s,
+				     __u64 address, __u64 *ret)
+{
+	__u64 sp = s->gpr[UNWIND_GPR_SP], word, ra;
+
+	if (!s->is_live || address != sp - 8 || address >= cx->stack->base)
+		return false;
+	for (__u64 at = sp; at < sp + RED_ZONE_SEARCH_BYTES; at += 8) {
+		if (!unwind_read(cx, s, at, &word))
+			return false;
+		if (word > at && word < at + RED_ZONE_SEARCH_BYTES && (word & 7) == 0 &&
+		    unwind_read(cx, s, word, &ra) &&
+		    unwind_find_mapping(cx, ra - 1, s->mapping) != UNWIND_NO_MAPPING) {
+			*ret = word;
+			return true;
+		}
+	}
+	return false;
+}
 
 _Static_assert(UNWIND_GPR_BP == UNWIND_REG_BP && UNWIND_GPR_SP == UNWIND_REG_SP, "one numbering");
 

@@ -31,7 +31,6 @@ struct stepper {
 	uint64_t lowest; /* where copies of the stack begin while a handler runs elsewhere */
 	unsigned int handlers;
 	bool has_handlers; /* the program takes signals at any time */
-	bool no_libc_cfi;  /* its C library has no unwind tables: stacks end there, with a word */
 	unsigned long steps, mismatches, cut, rewritten, signals;
 	struct user_regs_struct regs, before;
 	uint8_t code[16]; /* of the instruction that is stepped */
@@ -92,7 +91,7 @@ static void take_base(struct stepper *s)
 	struct unwind_result r;
 
 	walk(s, frames, &r);
-	if ((r.status != UNWIND_OK_STOP && !s->no_libc_cfi) || r.count < 2 || r.count > 8)
+	if (r.status != UNWIND_OK_STOP || r.count < 3 || r.count > 8)
 		fail_msg("%s: at the breakpoint: %s, %u frames", s->what,
 			 unwind_status_name(r.status), r.count);
 	for (uint32_t i = r.count - 1; i > 0; i--)
@@ -171,13 +170,6 @@ static void compare(struct stepper *s)
 	if (in_longjmp(&r, n)) {
 		same = true;
 		n = r.count - 1;
-		s->cut++;
-	}
-	if (s->no_libc_cfi && r.status != UNWIND_OK_STOP) {
-		/* What is there up to the first frame that is marked as a guess must be right. */
-		same = r.count <= n + 1;
-		for (n = 0; n + 1 < r.count && !(frames[n + 1].flags & UNWIND_FRAME_GUESSED);)
-			n++;
 		s->cut++;
 	}
 	for (size_t i = 0; same && i < n; i++) {
@@ -299,7 +291,6 @@ static void run_program(const char *path, const char *what)
 	struct stepper s = {
 		.what = what,
 		.has_handlers = strstr(what, "shapes.c") != NULL,
-		.no_libc_cfi = strstr(what, "musl") != NULL,
 	};
 
 	s.pid = fork();
@@ -325,7 +316,7 @@ static void run_program(const char *path, const char *what)
 	vec_deinit(&s.frames);
 	assert_int_equal(s.mismatches, 0);
 	assert_true(s.steps > 1000);
-	assert_true(s.cut <= s.steps / 100 || s.no_libc_cfi);
+	assert_true(s.cut <= s.steps / 100);
 	assert_true(s.rewritten <= s.steps / 50);
 }
 
@@ -393,20 +384,12 @@ static void test_exceptions(void **state)
 	build_and_run("clang++", "-O2", "/throw.cc");
 }
 
-static void test_musl(void **state)
-{
-	build_and_run("musl-gcc", "-O1 -static", "/shapes.c");
-	if (run_all())
-		build_and_run("musl-gcc", "-O2", "/shapes.c");
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_gcc),
 		cmocka_unit_test(test_clang),
 		cmocka_unit_test(test_exceptions),
-		cmocka_unit_test(test_musl),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
