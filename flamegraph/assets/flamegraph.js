@@ -15,7 +15,7 @@ const search = find("search"), unzoom = find("unzoom"), ignorecase = find("ignor
 const header = svg.querySelector(".header"), footer = svg.querySelector(".footer");
 const standalone = svg === document.documentElement;
 const XHTML = "http://www.w3.org/1999/xhtml";
-const PAD = 12, TEXT_PAD = 3, WIDE = 3, LONGEST_PATH = 2000;
+const PAD = 12, TEXT_PAD = 3, WIDE = 3, FEW = 8000, LONGEST_PATH = 2000;
 const HINT = "Hover for details · click to zoom · / search · N next match · I flip · C copy name · 0 reset";
 
 /* --- the frames, in the order of the markup: each before its children --- */
@@ -36,9 +36,10 @@ function readFrames() {
 		}
 		const f = {
 			g, rect, text, name: all.slice(0, at), facts: all.slice(at), index: frames.length,
-			depth: Math.round(Math.abs(y - rootY) / pitch), children: [], covered: 0,
+			y, depth: Math.round(Math.abs(y - rootY) / pitch), children: [], covered: 0,
 			x: +rect.getAttribute("fg:x"), w: +rect.getAttribute("fg:w"), shown: true, mark: false,
-			wide: g.classList.contains("wide"),
+			wide: g.classList.contains("wide"), above: false, label: text.textContent,
+			at: -1, share: -1, inner: -1,
 		};
 		open.length = f.depth;
 		f.parent = open[f.depth - 1] ?? null;
@@ -229,12 +230,19 @@ function showFrames() {
 		}
 		if (!visible)
 			continue;
-		f.g.classList.toggle("parent", above);
+		if (above !== f.above) {
+			f.above = above;
+			f.g.classList.toggle("parent", above);
+		}
 		const x = above ? 0 : (f.x - z.x) / z.w, w = above ? 1 : f.w / z.w;
 		const y = (state.inverted ? f.depth : maxDepth - f.depth) * pitch;
+		/* most of a large graph is as it was: what is hidden keeps its place for the way back */
+		if (x === f.at && w === f.share && y === f.y && inner === f.inner)
+			continue;
 		f.rect.setAttribute("x", (100 * x).toFixed(4) + "%");
 		f.rect.setAttribute("width", (100 * w).toFixed(4) + "%");
 		f.rect.setAttribute("y", y);
+		Object.assign(f, { at: x, share: w, y, inner });
 		if (f.wide !== (w * inner >= WIDE)) {
 			f.wide = !f.wide;
 			f.g.classList.toggle("wide", f.wide);
@@ -244,8 +252,10 @@ function showFrames() {
 			f.text.setAttribute("x", (x * inner + TEXT_PAD).toFixed(2));
 			f.text.setAttribute("y", y + baseline);
 		}
-		if (label !== f.text.textContent)
+		if (label !== f.label) {
+			f.label = label;
 			f.text.textContent = label;
+		}
 	}
 	unzoom.hidden = z === root;
 }
@@ -376,7 +386,8 @@ function applySearch() {
 			f.g.classList.toggle("match", mark);
 		}
 	}
-	svg.classList.toggle("searching", frames.some(f => f.mark));
+	/* the contrast is bought with a new style for every frame: too slow where there are very many */
+	svg.classList.toggle("dimming", frames.length <= FEW && frames.some(f => f.mark));
 	search.setAttribute("aria-invalid", String(Boolean(problem)));
 	ignorecase.setAttribute("aria-pressed", String(state.ignoreCase));
 	matches = frames.filter(f => f.mark && isVisible(f));
