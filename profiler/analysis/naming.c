@@ -148,7 +148,8 @@ static struct error *open_module(const struct naming *n, uint32_t id, struct sym
 	*ret = NULL;
 	switch (f->kind) {
 	case RECORDING_FILE_ELF:
-		return open_file(n->r, id, ret);
+		/* Later on only a build id tells whether a file is still the same. */
+		return n->writer || f->build_id.size ? open_file(n->r, id, ret) : NULL;
 	case RECORDING_FILE_VDSO:
 		return n->same_boot ? symbol_module_vdso(ret) : NULL;
 	case RECORDING_FILE_KERNEL:

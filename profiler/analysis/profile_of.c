@@ -26,6 +26,7 @@ struct translation {
 	uint32_t *folded_names;	 /* the same with its mark */
 	uint32_t *symbols;	 /* location -> index of its symbol */
 	uint32_t *first_mapping; /* file -> index of its first mapping; 0: none */
+	uint32_t *next_mapping;	 /* mapping -> the next one of the same file; 0: none */
 	uint32_t *mappings;	 /* file -> profile's mapping */
 	uint32_t *locations;	 /* recording's -> profile's */
 	struct map stacks;	 /* (0 or status + 1, stack) -> profile's */
@@ -54,8 +55,12 @@ static void init(struct translation *t)
 	t->first_mapping = mem_calloc(r->files.count, sizeof(*t->first_mapping));
 	for (size_t i = 0; i < r->symbols.count; i++)
 		t->symbols[r->symbols.items[i].location] = (uint32_t)i;
-	for (size_t i = r->mappings.count; i-- > 1;)
-		t->first_mapping[r->mappings.items[i].file] = (uint32_t)i;
+	t->next_mapping = mem_calloc(r->mappings.count, sizeof(*t->next_mapping));
+	for (size_t i = r->mappings.count; i-- > 1;) {
+		uint32_t *first = &t->first_mapping[r->mappings.items[i].file];
+		t->next_mapping[i] = *first;
+		*first = (uint32_t)i;
+	}
 }
 
 static void deinit(struct translation *t)
@@ -67,6 +72,7 @@ static void deinit(struct translation *t)
 	free(t->locations);
 	free(t->mappings);
 	free(t->first_mapping);
+	free(t->next_mapping);
 	map_deinit(&t->stacks);
 	vec_deinit(&t->path);
 	buf_deinit(&t->text);
@@ -111,12 +117,12 @@ static const char *base_name(const char *path)
 }
 
 /* The mapping of a file that holds an absolute address; NULL where there is none. */
-static const struct recording_mapping *mapping_at(const struct recording *r, uint32_t file,
+static const struct recording_mapping *mapping_at(const struct translation *t, uint32_t file,
 						  uint64_t address)
 {
-	for (size_t i = 1; i < r->mappings.count; i++) {
-		const struct recording_mapping *m = &r->mappings.items[i];
-		if (m->file == file && address >= m->start && address < m->end)
+	for (uint32_t i = t->first_mapping[file]; i; i = t->next_mapping[i]) {
+		const struct recording_mapping *m = &t->r->mappings.items[i];
+		if (address >= m->start && address < m->end)
 			return m;
 	}
 	return NULL;
@@ -133,7 +139,7 @@ static uint32_t unnamed(struct translation *t, const struct recording_location *
 	if (f->kind == RECORDING_FILE_KERNEL)
 		name = "[kernel]";
 	if (f->kind == RECORDING_FILE_JIT || f->kind == RECORDING_FILE_OTHER) {
-		const struct recording_mapping *m = mapping_at(t->r, l->file, start);
+		const struct recording_mapping *m = mapping_at(t, l->file, start);
 		start -= m ? m->start - m->offset : 0;
 		if (f->kind == RECORDING_FILE_JIT)
 			name = "[jit]";

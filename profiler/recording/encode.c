@@ -7,8 +7,9 @@
 
 #include "base/mem.h"
 
-/* Level 3 by measurement: on 20,000 of clang's stacks level 1 makes the file 4 % larger and level 9
- * makes it 5 % smaller for five times the CPU. */
+/* By measurement, on 20,000 of clang's stacks: the columns leave little to find, level 1 makes
+ * samples and stacks 0.5 % larger than level 3 and names 8 %, level 9 makes them 2 % and 10 %
+ * smaller for twice the CPU. */
 #define ZSTD_LEVEL 3
 
 /* What is smaller than this is left as it is. */
