@@ -9,6 +9,8 @@
 
 #include "base/buf.h"
 #include "base/cursor.h"
+#include "profiler/analysis/profile_of.h"
+#include "profiler/analysis/summary.h"
 #include "profiler/recording/format.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -66,6 +68,19 @@ static uint64_t walk(const struct recording *r)
 	return sum;
 }
 
+/* And what is made of it, names from files apart. */
+static void analyse(const struct recording *r)
+{
+	struct profile p;
+	struct buf text = { 0 };
+
+	analysis_profile(r, &(struct analysis_options){ .names = NAMES_FULL, .label_ids = true },
+			 &p);
+	summary_print(r, &p, 80, &text);
+	buf_deinit(&text);
+	profile_deinit(&p);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct buf file = { 0 };
@@ -82,6 +97,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct error *err = recording_read(file.data, file.len, &r);
 	if (!err) {
 		sum += walk(&r);
+		analyse(&r);
 		recording_deinit(&r);
 	}
 	(void)sum;
