@@ -81,6 +81,8 @@ static void add_ledger(const struct recording *r, const struct health *h, const 
 		       struct buf *out)
 {
 	uint64_t expected = recording_fact(r, "expected_samples", 0);
+	uint64_t period = r->events.count ? r->events.items[0].period : 0;
+	uint64_t hidden = period ? recording_fact(r, "kernel_not_visible_ns", 0) / period : 0;
 
 	if (!expected)
 		return;
@@ -89,6 +91,11 @@ static void add_ledger(const struct recording *r, const struct health *h, const 
 	buf_add_str(out, " expected, ");
 	text_add_thousands(out, recording_fact(r, "emitted_samples", h->samples));
 	buf_add_str(out, " recorded");
+	if (hidden) {
+		buf_add_str(out, ", ");
+		text_add_thousands(out, hidden);
+		buf_add_str(out, " in the kernel (not visible)");
+	}
 	for (const struct summary_loss *l = summary_losses; l->key; l++) {
 		uint64_t n = recording_fact(r, l->key, 0);
 		if (!n && l != summary_losses)
