@@ -380,6 +380,7 @@ void capture_destroy(struct capture *c)
 	ledger_deinit(&c->ledger);
 	events_deinit(&c->events);
 	vec_deinit(&c->targets);
+	vec_deinit(&c->ended);
 	vec_deinit(&c->walk.waiting);
 	fd_cleanup(&c->wake);
 	error_free(c->error);

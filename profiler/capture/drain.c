@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "profiler/capture/session.h"
 
@@ -64,6 +65,41 @@ static void handle_count(struct capture *c, const struct pev_record *r, uint32_t
 		ledger_ended(&c->ledger, thread, ring_cpu, r->count);
 }
 
+static void handle_exit(struct capture *c, const struct pev_record *r)
+{
+	uint32_t process = map_find(&c->model.by_pid, r->pid);
+
+	proc_model_exit(&c->model, r->pid, r->tid, r->time);
+	if (process != MAP_NONE && !proc_process_at(&c->model, process)->live_threads)
+		vec_push(&c->ended, process);
+}
+
+void session_check_ended(struct capture *c)
+{
+	for (size_t i = 0; i < c->ended.count; i++) {
+		const struct proc_process *p = proc_process_at(&c->model, c->ended.items[i]);
+		uint32_t leader = p->leader;
+		char path[64], *words;
+		size_t n = 0;
+
+		if (map_find(&c->model.by_pid, p->pid) != c->ended.items[i] || leader == UINT32_MAX)
+			continue;
+		/* what has ended, or is about to, has no memory, and so no command line */
+		snprintf(path, sizeof(path), "/proc/%u/cmdline", p->pid);
+		struct error *err = file_read_proc(path, 4096, &words, &n);
+
+		if (!err)
+			free(words);
+		error_free(err);
+		if (n)
+			recording_add_diagnostic(c->writer, c->last_record_ns,
+						 "process %u gained privileges (it runs a setuid "
+						 "program): the kernel ended its sampling there",
+						 p->pid);
+	}
+	c->ended.count = 0;
+}
+
 static void handle(struct capture *c, const struct pev_record *r, uint32_t ring_cpu)
 {
 	switch (r->kind) {
@@ -82,7 +118,7 @@ static void handle(struct capture *c, const struct pev_record *r, uint32_t ring_
 		proc_model_fork(&c->model, r->pid, r->task.ppid, r->tid, r->task.ptid, r->time);
 		break;
 	case PEV_RECORD_EXIT:
-		proc_model_exit(&c->model, r->pid, r->tid, r->time);
+		handle_exit(c, r);
 		break;
 	case PEV_RECORD_LOST:
 		c->ledger.lost_records += r->lost;
@@ -240,6 +276,7 @@ void *drain_thread(void *session)
 		}
 		if (now - checked >= LIVE_CHECK_NS) {
 			check_live(c);
+			session_check_ended(c);
 			checked = now;
 		}
 		if (now - flushed >= FLUSH_NS) {

@@ -177,20 +177,7 @@ static void write_diagnostics(struct capture *c)
 			"%" PRIu64 " stacks are cut: there was too little lockable "
 			"memory for copies of more than %u bytes (raise `ulimit -l`)",
 			c->walk.by_status[UNWIND_COPY_SHORT], c->events.stack_bytes);
-	for (uint32_t i = 0; i < c->model.processes.count; i++) {
-		const struct proc_process *p = proc_process_at(&c->model, i);
-		char path[64];
-
-		if (p->live_threads || map_find(&c->model.by_pid, p->pid) != i)
-			continue;
-		snprintf(path, sizeof(path), "/proc/%u/exe", p->pid);
-		if (access(path, F_OK) == 0)
-			recording_add_diagnostic(
-				c->writer, now,
-				"process %u started a program with other privileges "
-				"(setuid): the kernel ended its sampling there",
-				p->pid);
-	}
+	session_check_ended(c);
 }
 
 void session_write_facts(struct capture *c)

@@ -62,7 +62,8 @@ struct capture {
 	uint64_t start_ns, stop_ns; /* of sampling; 0: not yet */
 	uint64_t command_end_ns;
 	uint64_t last_record_ns;
-	bool rescan_due; /* records were lost */
+	bool rescan_due;     /* records were lost */
+	VEC(uint32_t) ended; /* processes whose end was told, to be looked at once more */
 
 	pthread_t drain;
 	bool drain_runs;
@@ -82,6 +83,10 @@ int session_hurry(void);
 /* drain.c: the thread that empties the rings; with `all` until they are empty. */
 void *drain_thread(void *session);
 void drain_round(struct capture *c, uint64_t until_ns);
+
+/* Processes that are said to have ended, and live: the kernel takes its events from a program that
+ * gains privileges (setuid). Each becomes a diagnostic. */
+void session_check_ended(struct capture *c);
 
 /* sample.c: unwinds a sample and writes it. */
 void session_sample(struct capture *c, const struct pev_record *r);
