@@ -81,8 +81,9 @@ static struct error *start_drain(struct capture *c)
 {
 	int errnum;
 
+	c->attached_ns = session_now();
 	if (!c->start_ns)
-		c->start_ns = session_now();
+		c->start_ns = c->attached_ns;
 	errnum = pthread_create(&c->drain, NULL, drain_thread, c);
 	if (errnum)
 		return error_errno(errnum, "cannot start a thread");
@@ -232,7 +233,7 @@ static bool is_over(struct capture *c)
 {
 	if (c->failed || c->stop_ns)
 		return true;
-	if (c->start_ns && c->duration_ns && session_now() - c->start_ns >= c->duration_ns)
+	if (c->attached_ns && c->duration_ns && session_now() - c->attached_ns >= c->duration_ns)
 		return true;
 	if (c->target == CAPTURE_COMMAND && !c->wait_all)
 		return launch_has_ended(&c->launch, false);
@@ -271,7 +272,7 @@ enum capture_state capture_wait(struct capture *c, int fd, int timeout_ms)
 		if (!c->start_ns)
 			wait = least_ms(wait, ms_until(start_at));
 		else if (c->duration_ns)
-			wait = least_ms(wait, ms_until(c->start_ns + c->duration_ns));
+			wait = least_ms(wait, ms_until(c->attached_ns + c->duration_ns));
 		if (c->launch.has_ended)
 			fds[1].fd = -1;
 		/* only a pidfd tells of an end by itself, and only of the command's */

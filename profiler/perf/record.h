@@ -36,7 +36,7 @@ enum pev_record_kind {
 
 struct pev_sample {
 	uint64_t ip, id, period;
-	uint64_t count; /* of the thread's event so far; 0 where samples carry none */
+	uint64_t count;		  /* of the thread's event so far; 0 where samples carry none */
 	const uint8_t *callchain; /* callchain_count words; NULL without callchains */
 	uint64_t callchain_count;
 	uint64_t abi;	     /* PERF_SAMPLE_REGS_ABI_*: NONE has no registers */

@@ -304,7 +304,6 @@ static void this_kernel(void **state)
 	struct pev_count count;
 	struct error *err;
 	size_t size, samples = 0, maps = 0;
-	volatile uint64_t sum = 0;
 
 	assert_no_error(pev_find_kind("cpu-clock", &kind));
 	err = pev_sampling_probe(kind, 1000000, 8192, false, &s);
@@ -328,8 +327,8 @@ static void this_kernel(void **state)
 	void *code = mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	do
-		for (int i = 0; i < 100000; i++)
-			sum += (uint64_t)i;
+		for (volatile int i = 0; i < 100000; i++)
+			;
 	while (pev_read(fd, &s, &count) && count.value < 20000000);
 	ioctl(fd, PERF_EVENT_IOC_DISABLE, 0);
 	assert_true(pev_read(fd, &s, &count));
