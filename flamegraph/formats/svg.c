@@ -91,6 +91,17 @@ static void add_facts(struct buf *facts, const struct profile *p, const struct l
 	buf_add_str(facts, " \xc2\xb7 ");
 	text_add_thousands(facts, l->frames.count - 1);
 	buf_printf(facts, " frame%s, %u deep", l->frames.count == 2 ? "" : "s", l->max_depth);
+	if (p->remark)
+		buf_printf(facts, " \xc2\xb7 %s", profile_text(p, p->remark));
+}
+
+static const char *title_of(const struct profile *p, const struct write_options *o)
+{
+	if (o->title)
+		return o->title;
+	if (p->title)
+		return profile_text(p, p->title);
+	return o->reverse ? "Flame graph by callee" : "Flame graph";
 }
 
 static struct error *draw(const struct calltree *tree, struct layout *l, uint32_t type,
@@ -104,9 +115,7 @@ static struct error *draw(const struct calltree *tree, struct layout *l, uint32_
 		.tree = tree,
 		.layout = l,
 		.type = type,
-		.title = o->title     ? o->title
-			 : o->reverse ? "Flame graph by callee"
-				      : "Flame graph",
+		.title = title_of(tree->profile, o),
 		.subtitle = o->subtitle,
 		.width = page_width(o),
 		.fluid = !o->width,

@@ -111,6 +111,8 @@ struct profile {
 	int64_t time_ns;	/* start, UTC since 1970; 0: unknown */
 	int64_t duration_ns;	/* wall; 0: unknown */
 	VEC(uint32_t) comments; /* strings: command line, host, lost samples ... for people */
+	uint32_t title;	 /* string: of a picture, where the user gives none: the command line */
+	uint32_t remark; /* string: a fact for below the title: "complete 99.98 %" */
 	uint32_t drop_frames, keep_frames, doc_url; /* strings; as in pprof */
 
 	/* lookups */

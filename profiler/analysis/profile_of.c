@@ -15,7 +15,8 @@
 #include "profiler/analysis/naming.h"
 #include "symbolizer/demangle.h"
 
-#define NOT_YET UINT32_MAX
+#define NOT_YET	    UINT32_MAX
+#define TITLE_BYTES 160
 
 struct translation {
 	const struct recording *r;
@@ -444,6 +445,44 @@ static void add_types(struct translation *t, uint32_t *ret)
 	}
 }
 
+/* The words of the command, for people. */
+static void add_command(struct translation *t)
+{
+	const struct recording *r = t->r;
+
+	for (size_t i = 0; i < r->command.count; i++) {
+		if (i)
+			buf_add_char(&t->text, ' ');
+		text_add_printable(&t->text, intern_get(&r->strings, r->command.items[i]),
+				   intern_len(&r->strings, r->command.items[i]));
+	}
+}
+
+/* What stands above a picture: the command, of which long ones are cut, and how good the stacks are. */
+static void add_title(struct translation *t, const struct health *h)
+{
+	size_t kept = 0, next;
+
+	buf_clear(&t->text);
+	add_command(t);
+	while (kept < t->text.len && kept < TITLE_BYTES) {
+		next = utf8_sequence(t->text.data + kept, t->text.len - kept);
+		kept += next ? next : 1;
+	}
+	if (kept < t->text.len) {
+		t->text.len = kept;
+		buf_add_str(&t->text, " ...");
+	}
+	if (t->text.len)
+		t->p->title = buffer_string(t);
+	buf_clear(&t->text);
+	if (h->whole + h->cut) {
+		buf_add_str(&t->text, "complete ");
+		health_add_percent(&t->text, h);
+		t->p->remark = buffer_string(t);
+	}
+}
+
 static void add_comment(struct translation *t)
 {
 	if (t->text.len)
@@ -458,10 +497,9 @@ static void add_comments(struct translation *t)
 
 	health_of(r, &h);
 	buf_clear(&t->text);
-	for (size_t i = 0; i < r->command.count; i++) {
-		buf_add_str(&t->text, i ? " " : "command: ");
-		text_add_printable(&t->text, intern_get(&r->strings, r->command.items[i]),
-				   intern_len(&r->strings, r->command.items[i]));
+	if (r->command.count) {
+		buf_add_str(&t->text, "command: ");
+		add_command(t);
 	}
 	add_comment(t);
 	if (r->host)
@@ -500,6 +538,7 @@ void analysis_profile(const struct recording *r, const struct analysis_options *
 		(int64_t)MIN(recording_fact(r, "elapsed_ns", h.span_ns), (uint64_t)INT64_MAX);
 	add_samples(&t, event_types);
 	add_comments(&t);
+	add_title(&t, &h);
 	deinit(&t);
 	free(event_types);
 }
