@@ -3,8 +3,10 @@
  * cmd/command.h and a line in the table below.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/text.h"
 #include "profiler/cmd/command.h"
@@ -74,8 +76,18 @@ static int dispatch(int argc, char **argv)
 	return command_finish(unknown_command(argv[1]));
 }
 
+/* A standard stream that is closed would be the next file that is opened: what is printed would end
+ * up in it. It becomes one that cannot be written (or read) instead. */
+static void reserve_standard_streams(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
+			(void)!open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
 int main(int argc, char **argv)
 {
+	reserve_standard_streams();
 	int status = dispatch(argc, argv);
 
 	/* A full disk or a closed pipe behind stdout is a failure like any other. */
