@@ -2,6 +2,8 @@
 # `cprof record` as people type it: what it leaves behind, what it says, and what it does to the
 # program. CPROF_BUILD is the build folder (default build/).
 
+bats_require_minimum_version 1.5.0
+
 setup_file() {
 	export REPO="$BATS_TEST_DIRNAME/../.."
 	export CPROF="${CPROF_BUILD:-$REPO/build}/cprof"
@@ -99,13 +101,11 @@ can_sample() {
 }
 
 @test "a command that does not exist is 127, one that cannot run 126" {
-	run "$CPROF" record ./no-such-program
-	[ "$status" -eq 127 ]
+	run -127 "$CPROF" record ./no-such-program
 	[[ "$output" == *"no-such-program"* ]]
 	[ ! -e cprof.cprof ]
 	echo not a program >plain
-	run "$CPROF" record ./plain
-	[ "$status" -eq 126 ]
+	run -126 "$CPROF" record ./plain
 	[ ! -e cprof.cprof ]
 }
 
@@ -193,14 +193,14 @@ can_sample() {
 
 @test "ctrl-C ends the program and the files are written" {
 	can_sample
-	setsid sh -c 'trap "" QUIT; exec "$0" record "$1" 100 >/dev/null 2>err.txt' "$CPROF" "$(burn)" &
+	# a shell's background job ignores SIGINT, and so would what it starts
+	setsid env --default-signal=INT "$CPROF" record "$(burn)" 100 >/dev/null 2>err.txt &
 	sleep 2
-	cprof=$(pgrep -f "record $(burn) 100" | head -1)
-	kill -INT -- -"$(ps -o pgid= -p "$cprof" | tr -d ' ')" || true
-	for _ in $(seq 100); do
-		[ -s cprof.pb.gz ] && break
-		sleep 0.1
-	done
+	kill -INT -- "-$(pgrep -f "record $(burn) 100" | head -1)"
+	status=0
+	wait $! || status=$?
+	cat err.txt
+	[ "$status" -eq 130 ]
 	[ -s cprof.svg ] && [ -s cprof.pb.gz ]
 }
 
