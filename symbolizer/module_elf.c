@@ -18,9 +18,10 @@
 
 struct elf_module {
 	struct symbol_module base;
-	struct image *img;
-	struct image *debug; /* separate debug file, or NULL */
-	struct image *mini;  /* MiniDebugInfo, or NULL */
+	const struct image *img;
+	struct image *own_img; /* the same where the module opened it; NULL: borrowed */
+	struct image *debug;   /* separate debug file, or NULL */
+	struct image *mini;    /* MiniDebugInfo, or NULL */
 	void *mini_bytes;
 	struct symtab symtab;
 	bool symtab_read;
@@ -152,17 +153,28 @@ static void elf_close(struct symbol_module *base)
 	image_close(m->mini);
 	free(m->mini_bytes);
 	image_close(m->debug);
-	image_close(m->img);
+	image_close(m->own_img);
 	free(m);
 }
 
-static struct elf_module *elf_module_create(struct image *take_img)
+static struct elf_module *elf_module_create(const struct image *img, struct image *take_img)
 {
 	struct elf_module *m = mem_calloc(1, sizeof(*m));
 
 	m->base = (struct symbol_module){ .batch = elf_batch, .close = elf_close };
-	m->img = take_img;
+	m->img = img;
+	m->own_img = take_img;
 	return m;
+}
+
+/* A stripped file may have its symbols elsewhere. */
+static void find_more_symbols(struct elf_module *m, const char *path, const char *const *roots)
+{
+	if (image_has_symtab(m->img))
+		return;
+	m->debug = debug_find_separate(m->img, path, roots);
+	if (!m->debug)
+		m->mini = debug_unpack_mini(m->img, &m->mini_bytes);
 }
 
 struct error *symbol_module_open(const char *path, const char *const *roots,
@@ -178,14 +190,19 @@ struct error *symbol_module_open(const char *path, const char *const *roots,
 			return err;
 		error_free(err);
 	}
-	struct elf_module *m = elf_module_create(img);
-	if (!image_has_symtab(img)) {
-		m->debug = debug_find_separate(img, path, roots);
-		if (!m->debug)
-			m->mini = debug_unpack_mini(img, &m->mini_bytes);
-	}
+	struct elf_module *m = elf_module_create(img, img);
+	find_more_symbols(m, path, roots);
 	*ret = &m->base;
 	return NULL;
+}
+
+struct symbol_module *symbol_module_of_image(const struct image *img, const char *path,
+					     const char *const *roots)
+{
+	struct elf_module *m = elf_module_create(img, NULL);
+
+	find_more_symbols(m, path, roots);
+	return &m->base;
 }
 
 struct error *symbol_module_vdso(struct symbol_module **ret)
@@ -198,6 +215,6 @@ struct error *symbol_module_vdso(struct symbol_module **ret)
 	/* The kernel's own image: its section headers are the last thing in it. */
 	size_t size = header->e_shoff + (size_t)header->e_shnum * header->e_shentsize;
 	TRY(image_open_memory(header, size, "[vdso]", &img));
-	*ret = &elf_module_create(img)->base;
+	*ret = &elf_module_create(img, img)->base;
 	return NULL;
 }

@@ -17,6 +17,7 @@
 #include "base/intern.h"
 #include "base/vec.h"
 #include "symbolizer/elf/build_id.h"
+#include "symbolizer/elf/image.h"
 
 struct symbol_frame {
 	uint32_t name;	/* string of the result: raw, mangled where the table has it so; 0: none
@@ -56,6 +57,11 @@ struct symbol_module;
 struct error *symbol_module_open(const char *path, const char *const *roots,
 				 const struct build_id *expected,
 				 struct symbol_module **ret) MUST_USE;
+
+/* The same for a file that is open already: it may be gone since it was mapped. The image is
+ * borrowed and must outlive the module. */
+struct symbol_module *symbol_module_of_image(const struct image *img, const char *path,
+					     const char *const *roots);
 
 /* The running kernel from /proc/kallsyms: addresses are absolute. The error of hidden symbols
  * (kptr_restrict) says what to do. */

@@ -20,7 +20,8 @@ struct naming {
 	const struct recording *r;
 	struct recording_writer *writer; /* where the names go; NULL: into `own` */
 	struct recording *own;
-	uint32_t only_process; /* its run-time code only; 0: everything */
+	uint32_t only_process;			 /* its run-time code only; 0: everything */
+	const struct naming_images *open_images; /* may be NULL */
 	bool same_boot;
 	bool with_perf_maps;
 	const volatile sig_atomic_t *stop;
@@ -115,13 +116,20 @@ static void find_roots(const struct recording *r, uint32_t file,
 	roots[count] = NULL;
 }
 
-static struct error *open_file(const struct recording *r, uint32_t id, struct symbol_module **ret)
+static struct error *open_file(const struct naming *n, uint32_t id, struct symbol_module **ret)
 {
-	const struct recording_file *f = &r->files.items[id];
+	const struct recording_file *f = &n->r->files.items[id];
+	const char *path = intern_get(&n->r->strings, f->path);
+	const struct image *img = NULL;
 	const char *roots[ROOTS_MAX + 2];
 
-	find_roots(r, id, roots);
-	return symbol_module_open(intern_get(&r->strings, f->path), roots, &f->build_id, ret);
+	find_roots(n->r, id, roots);
+	if (n->open_images)
+		img = n->open_images->find(n->open_images->context, id);
+	if (!img)
+		return symbol_module_open(path, roots, &f->build_id, ret);
+	*ret = symbol_module_of_image(img, path, roots);
+	return NULL;
 }
 
 static struct error *open_perf_map(const struct recording *r, uint32_t process,
@@ -149,7 +157,7 @@ static struct error *open_module(const struct naming *n, uint32_t id, struct sym
 	switch (f->kind) {
 	case RECORDING_FILE_ELF:
 		/* Later on only a build id tells whether a file is still the same. */
-		return n->writer || f->build_id.size ? open_file(n->r, id, ret) : NULL;
+		return n->writer || f->build_id.size ? open_file(n, id, ret) : NULL;
 	case RECORDING_FILE_VDSO:
 		return n->same_boot ? symbol_module_vdso(ret) : NULL;
 	case RECORDING_FILE_KERNEL:
@@ -265,10 +273,12 @@ static void run(struct naming *n)
 	vec_deinit(&targets);
 }
 
-void naming_embed(struct recording_writer *w, const volatile sig_atomic_t *stop)
+void naming_embed(struct recording_writer *w, const struct naming_images *open_images,
+		  const volatile sig_atomic_t *stop)
 {
 	run(&(struct naming){ .r = recording_written(w),
 			      .writer = w,
+			      .open_images = open_images,
 			      .same_boot = true,
 			      .with_perf_maps = true,
 			      .stop = stop });

@@ -368,6 +368,11 @@ bool capture_command_status(struct capture *c, bool block, int *ret_status)
 	return true;
 }
 
+const struct image *capture_image(const struct capture *c, uint32_t file)
+{
+	return proc_files_image(&c->model.files, file);
+}
+
 void capture_destroy(struct capture *c)
 {
 	if (!c)

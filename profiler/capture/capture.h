@@ -22,6 +22,7 @@
 
 #include "base/error.h"
 #include "profiler/recording/recording.h"
+#include "symbolizer/elf/image.h"
 
 struct capture; /* a session */
 
@@ -104,6 +105,11 @@ pid_t capture_command_pid(const struct capture *c);
 
 /* Whether the command's process has ended, and how: wait()'s status. With `block` waits for it. */
 bool capture_command_status(struct capture *c, bool block, int *ret_status);
+
+/* The image of a file of the recording, as it was when it was mapped: it may be gone from its folder
+ * since. Borrowed until capture_destroy(); NULL where it could not be opened. After
+ * capture_finish(). */
+const struct image *capture_image(const struct capture *c, uint32_t file);
 
 /* Frees a session, stopped or not; closes a writer that was not taken. Takes NULL. */
 void capture_destroy(struct capture *c);

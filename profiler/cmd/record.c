@@ -287,6 +287,11 @@ static struct error *start(struct record *r, struct capture **ret, int *ret_stat
 
 /* --- the end: names, files, words --- */
 
+static const struct image *find_image(void *context, uint32_t file)
+{
+	return capture_image(context, file);
+}
+
 /* Names what was hit, into the recording, which is whole after that. */
 static struct error *complete_recording(struct capture *c, const volatile sig_atomic_t *stop)
 {
@@ -295,7 +300,7 @@ static struct error *complete_recording(struct capture *c, const volatile sig_at
 
 	if (!w)
 		return err;
-	naming_embed(w, stop);
+	naming_embed(w, &(struct naming_images){ find_image, c }, stop);
 	struct error *closed = recording_close(w);
 	if (err) {
 		error_free(closed);

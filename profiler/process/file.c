@@ -30,6 +30,14 @@ void proc_files_deinit(struct proc_files *f)
 	map_deinit(&f->by_path);
 }
 
+const struct image *proc_files_image(const struct proc_files *f, uint32_t id)
+{
+	for (size_t i = 0; i < f->all.count; i++)
+		if (f->all.items[i].id == id && f->all.items[i].image)
+			return f->all.items[i].image;
+	return NULL;
+}
+
 /* Build ids are hashes already. */
 static uint64_t build_id_key(const struct build_id *id)
 {
@@ -143,16 +151,19 @@ static struct image *open_image(const struct proc_file *file, uint32_t pid, uint
 				uint64_t end, bool *was_other)
 {
 	CLEANUP(mem_cleanup) char *in_root = mem_printf("/proc/%u/root%s", pid, file->path);
-	char map_file[96];
+	char map_file[96], exe[32];
 	struct image *img;
 
 	snprintf(map_file, sizeof(map_file), "/proc/%u/map_files/%llx-%llx", pid,
 		 (unsigned long long)start, (unsigned long long)end);
+	snprintf(exe, sizeof(exe), "/proc/%u/exe", pid);
 	img = open_at(file, map_file, true, was_other);
 	if (!img)
 		img = open_at(file, in_root, false, was_other);
 	if (!img)
 		img = open_at(file, file->path, false, was_other);
+	if (!img) /* deleted, or in a folder that is closed to us: the program itself has a link */
+		img = open_at(file, exe, false, was_other);
 	return img;
 }
 

@@ -55,6 +55,9 @@ void proc_files_init(struct proc_files *f, struct unwind_tables *tables,
 void proc_files_deinit(
 	struct proc_files *f); /* after the tables are destroyed: they borrow the images */
 
+/* The image of a file by its id in the recording, borrowed; NULL: it is not open. */
+const struct image *proc_files_image(const struct proc_files *f, uint32_t id);
+
 /* The index of a file, added where it is new. */
 uint32_t proc_files_intern(struct proc_files *f, const struct proc_file_key *key);
 

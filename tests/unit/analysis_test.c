@@ -189,7 +189,7 @@ static void hits_are_named_from_the_file(void **state)
 	sample(&s, s.leader, stack, UNWIND_OK_STOP);
 	stack = push(&s, 0, s.program, vaddr_of((void *)known_inner), true);
 	sample(&s, s.leader, stack, UNWIND_OK_STOP);
-	naming_embed(s.w, NULL);
+	naming_embed(s.w, NULL, NULL);
 	close_scene(&s, &r);
 	profile_of(&r, &p);
 
@@ -211,7 +211,7 @@ static void another_file_gives_no_names(void **state)
 
 	open_scene(&s, false);
 	sample(&s, s.leader, push(&s, 0, s.program, address, false), UNWIND_OK_STOP);
-	naming_embed(s.w, NULL);
+	naming_embed(s.w, NULL, NULL);
 	close_scene(&s, &r);
 	assert_true(r.diagnostics.count >= 1);
 	assert_non_null(strstr(intern_get(&r.strings, r.diagnostics.items[0].text), "no names"));
@@ -233,7 +233,7 @@ static void a_stop_leaves_the_rest_unnamed(void **state)
 
 	open_scene(&s, true);
 	push(&s, 0, s.program, vaddr_of((void *)known_inner), false);
-	naming_embed(s.w, &stop);
+	naming_embed(s.w, NULL, &stop);
 	close_scene(&s, &r);
 	assert_int_equal(r.symbols.count, 0);
 	recording_deinit(&r);
