@@ -21,7 +21,7 @@
 #define UNWIND_PAGE_ONE_RULE 0x80000000u
 #define UNWIND_CHUNK_SHIFT   20 /* the pool comes in chunks of 2^20 words (4 MiB) ... */
 #define UNWIND_MAX_CHUNKS    256
-#define UNWIND_MAX_FRAMES    1024
+#define UNWIND_MAX_FRAMES    8192 /* as many as the largest copy of a stack can hold: 64 kB */
 #define UNWIND_MAX_MAPPINGS  8192
 #define UNWIND_MAX_RULES     65536
 
