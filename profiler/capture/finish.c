@@ -81,14 +81,11 @@ static void add_unended(struct capture *c, uint64_t counted, struct ledger_rest 
 
 	rest->unsampled += own;
 	rest->beyond += count - own;
-	if (count > own && c->events.tids.count)
-		hide(h,
-		     proc_thread_at(&c->model,
-				    proc_model_thread(&c->model,
-						      proc_of_thread(c->events.tids.items[0]),
-						      c->events.tids.items[0], c->stop_ns))
-			     ->process,
-		     count - own);
+	uint32_t first = c->events.tids.count
+				 ? proc_model_find_thread(&c->model, c->events.tids.items[0])
+				 : UINT32_MAX;
+	if (count > own && first != UINT32_MAX)
+		hide(h, proc_thread_at(&c->model, first)->process, count - own);
 }
 
 /* Each process's hidden time as one sample with a frame that says so. */

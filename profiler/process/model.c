@@ -179,6 +179,11 @@ uint32_t proc_model_process(struct proc_model *m, uint32_t pid, uint64_t time_ns
 	return index;
 }
 
+uint32_t proc_model_find_thread(const struct proc_model *m, uint32_t tid)
+{
+	return map_find(&m->by_tid, tid); /* MAP_NONE is UINT32_MAX */
+}
+
 uint32_t proc_model_thread(struct proc_model *m, uint32_t pid, uint32_t tid, uint64_t time_ns)
 {
 	uint32_t index = map_find(&m->by_tid, tid), process;

@@ -82,6 +82,8 @@ void proc_model_map(struct proc_model *m, uint32_t pid, uint64_t start, uint64_t
 
 /* The thread of a number: one that nothing was told of is read from /proc. */
 uint32_t proc_model_thread(struct proc_model *m, uint32_t pid, uint32_t tid, uint64_t time_ns);
+/* The latest thread of a number, ended or not; UINT32_MAX where nothing was told of one. */
+uint32_t proc_model_find_thread(const struct proc_model *m, uint32_t tid);
 uint32_t proc_model_process(struct proc_model *m, uint32_t pid, uint64_t time_ns);
 
 /* A walk ended where nothing is known, or where something else is: reads /proc/PID/maps again,
