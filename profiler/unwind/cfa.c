@@ -268,7 +268,7 @@ static uint64_t pack(const struct cfa_state *s, const struct cfa_source *source)
 /* --- instructions --- */
 
 /* The followed register of a DWARF number; NULL for all others. */
-static struct cfa_register *followed(struct machine *m, struct cfa_state *s, uint64_t reg)
+static inline struct cfa_register *followed(struct machine *m, struct cfa_state *s, uint64_t reg)
 {
 	if (reg == DW_RBP)
 		return &s->bp;
@@ -500,6 +500,25 @@ bool cfa_run_cie(const struct eh_cie *cie, struct cfa_state *ret)
 	return ok && cursor_ok(&c);
 }
 
+/* The two instructions that programs are mostly made of beside advances, if the operand is one
+ * byte. */
+static inline bool run_frequent(struct machine *m, struct cursor *c, uint8_t op)
+{
+	if (c->at == c->end || (*c->at & 0x80))
+		return false;
+	if (op == DW_CFA_def_cfa_offset) {
+		set_cfa_offset(&m->now, *c->at++);
+		return true;
+	}
+	if ((op & 0xc0) != DW_CFA_offset)
+		return false;
+	uint8_t factor = *c->at++;
+	if (followed(m, &m->now, op & 0x3f))
+		set_register(m, op & 0x3f, CFA_PLACE_AT_CFA, 0,
+			     scale(factor, m->source->cie->data_align));
+	return true;
+}
+
 void cfa_run(const struct cfa_source *source, const struct eh_fde *fde, uint64_t low, uint64_t high,
 	     cfa_emit_fn *emit, void *context)
 {
@@ -509,9 +528,11 @@ void cfa_run(const struct cfa_source *source, const struct eh_fde *fde, uint64_t
 	bool ok = true;
 
 	while (ok && at < end && cursor_left(&c)) {
-		uint8_t op = cursor_u8(&c);
+		uint8_t op = *c.at++; /* one is left */
 		uint64_t next;
 
+		if (run_frequent(&m, &c, op))
+			continue;
 		if (!read_advance(&m, &c, op, at, &next)) {
 			ok = run_instruction(&m, &c, op) && cursor_ok(&c);
 			continue;

@@ -4,7 +4,7 @@
 
 #include "profiler/unwind/unit.h"
 
-_Static_assert(RULE_CACHE_SIZE == 1 << 10, "pool_rule_id() keeps the ten high bits of the hash");
+_Static_assert(RULE_CACHE_SIZE == 1 << 12, "pool_rule_id() keeps the 12 high bits of the hash");
 
 struct unwind_tables *unwind_tables_create(void)
 {

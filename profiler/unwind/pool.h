@@ -13,7 +13,7 @@
 #include "profiler/unwind/table.h"
 
 #define POOL_CHUNK_WORDS (1u << UNWIND_CHUNK_SHIFT)
-#define RULE_CACHE_SIZE	 1024
+#define RULE_CACHE_SIZE	 4096
 
 struct unwind_tables {
 	uint32_t *chunks[UNWIND_MAX_CHUNKS];
@@ -51,7 +51,7 @@ uint16_t pool_intern_rule(struct unwind_tables *t, uint64_t rule);
 /* The position of a rule in the array. When the array is full, that of UNSUP. */
 static inline uint16_t pool_rule_id(struct unwind_tables *t, uint64_t rule)
 {
-	uint32_t slot = (uint32_t)((rule * 0x9e3779b97f4a7c15ULL) >> 54);
+	uint32_t slot = (uint32_t)((rule * 0x9e3779b97f4a7c15ULL) >> 52);
 
 	if (t->rule_cache[slot].rule != rule) {
 		t->rule_cache[slot].id = pool_intern_rule(t, rule);

@@ -1,4 +1,5 @@
 /* Walks the stacks of real processes, stopped wherever they happen to be. */
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -23,12 +24,45 @@ static void print_walk(const struct live_process *p, const struct unwind_frame *
 	}
 }
 
-/* Stops the command `stops` times, 2 ms of running apart, and walks each time. */
-static void walk_command(char *const argv[], int stops, unsigned int max_frames)
+/* Stops a task again and again and walks its stack each time: all must be whole. */
+static void walk_task(pid_t pid, int stops)
 {
 	static struct unwind_frame frames[UNWIND_MAX_FRAMES];
 	struct live_process p;
 	int status, whole = 0, walked = 0;
+
+	if (ptrace(PTRACE_SEIZE, pid, 0, 0) != 0)
+		fail_msg("ptrace: %s", strerror(errno));
+	live_init(&p, pid);
+	for (int i = 0; i < stops; i++) {
+		struct user_regs_struct u;
+		struct unwind_regs regs;
+		struct unwind_result r;
+
+		ptrace(PTRACE_INTERRUPT, pid, 0, 0);
+		if (waitpid(pid, &status, __WALL) != pid || !WIFSTOPPED(status))
+			break;
+		ptrace(PTRACE_GETREGS, pid, 0, &u);
+		live_reload(&p);
+		live_regs(&u, &regs);
+		live_copy_stack(&p, u.rsp, LIVE_STACK_MAX);
+		unwind_walk(p.tables, &p.space, &regs, &p.memory, false, frames, UNWIND_MAX_FRAMES,
+			    &r);
+		walked++;
+		if (r.status == UNWIND_OK_STOP)
+			whole++;
+		else
+			print_walk(&p, frames, &r);
+		ptrace(PTRACE_CONT, pid, 0, 0);
+		nanosleep(&(struct timespec){ 0, 2000000 }, NULL);
+	}
+	live_deinit(&p);
+	assert_true(walked > 0);
+	assert_int_equal(whole, walked);
+}
+
+static void walk_command(char *const argv[], int stops)
+{
 	pid_t pid = fork();
 
 	if (pid == 0) {
@@ -40,35 +74,9 @@ static void walk_command(char *const argv[], int stops, unsigned int max_frames)
 		_exit(127);
 	}
 	nanosleep(&(struct timespec){ 0, 100000000 }, NULL);
-	if (ptrace(PTRACE_SEIZE, pid, 0, 0) != 0)
-		fail_msg("ptrace: %s", strerror(errno));
-	live_init(&p, pid);
-	for (int i = 0; i < stops; i++) {
-		struct user_regs_struct u;
-		struct unwind_regs regs;
-		struct unwind_result r;
-
-		ptrace(PTRACE_INTERRUPT, pid, 0, 0);
-		if (waitpid(pid, &status, 0) != pid || !WIFSTOPPED(status))
-			break;
-		ptrace(PTRACE_GETREGS, pid, 0, &u);
-		live_reload(&p);
-		live_regs(&u, &regs);
-		live_copy_stack(&p, u.rsp, LIVE_STACK_MAX);
-		unwind_walk(p.tables, &p.space, &regs, &p.memory, false, frames, max_frames, &r);
-		walked++;
-		if (r.status == UNWIND_OK_STOP)
-			whole++;
-		else
-			print_walk(&p, frames, &r);
-		ptrace(PTRACE_CONT, pid, 0, 0);
-		nanosleep(&(struct timespec){ 0, 2000000 }, NULL);
-	}
+	walk_task(pid, stops);
 	kill(pid, SIGKILL);
-	waitpid(pid, &status, 0);
-	live_deinit(&p);
-	assert_true(walked > 0);
-	assert_int_equal(whole, walked);
+	waitpid(pid, NULL, 0);
 }
 
 static void test_python(void **state)
@@ -77,20 +85,133 @@ static void test_python(void **state)
 			 "import re\nwhile True:\n"
 			 " re.sub(r'(a|b)*c', lambda m: str(sorted(m.group(0))), 'abababc' * 50)",
 			 NULL };
-	walk_command(argv, 50, UNWIND_MAX_FRAMES);
+	walk_command(argv, 50);
 }
 
-static void test_shell_in_syscall(void **state)
+static void test_sleep(void **state)
 {
 	char *argv[] = { "sleep", "100", NULL };
-	walk_command(argv, 3, UNWIND_MAX_FRAMES);
+	walk_command(argv, 3);
+}
+
+static int compare_ints(const void *a, const void *b)
+{
+	return *(const int *)a - *(const int *)b;
+}
+
+static int tid_pipe[2];
+
+static void *spin(void *argument)
+{
+	pid_t tid = gettid();
+
+	if (write(tid_pipe[1], &tid, sizeof(tid)) != sizeof(tid))
+		_exit(1);
+	for (volatile unsigned long n = 0;; n++)
+		qsort(argument, 16, sizeof(int), compare_ints);
+}
+
+/* The bottom of a thread is in clone, not in _start. */
+static void test_thread(void **state)
+{
+	pid_t pid, tid = 0;
+
+	assert_int_equal(pipe(tid_pipe), 0);
+	pid = fork();
+	if (pid == 0) {
+		static int numbers[16];
+		pthread_t t;
+
+		pthread_create(&t, NULL, spin, numbers);
+		pause();
+		_exit(0);
+	}
+	assert_int_equal(read(tid_pipe[0], &tid, sizeof(tid)), sizeof(tid));
+	walk_task(tid, 20);
+	kill(pid, SIGKILL);
+	waitpid(tid, NULL, __WALL); /* ours since it was traced; the leader is only gone after it */
+	waitpid(pid, NULL, 0);
+	close(tid_pipe[0]);
+	close(tid_pipe[1]);
+}
+
+/* --- statuses of walks that cannot end well --- */
+
+#define TEXT 0x10000
+#define SP   0x7ffc0000
+
+/* Walks from TEXT with a stack of these words in a process of one mapping of this kind. */
+static void walk_words(uint32_t kind, const uint64_t *words, size_t n, uint64_t bp, bool cut,
+		       struct unwind_frame *frames, struct unwind_result *r)
+{
+	struct unwind_tables *t = unwind_tables_create();
+	struct unwind_mapping m = { .start = TEXT, .end = TEXT + 0x1000, .kind = kind };
+	struct unwind_space space = { .mappings = &m, .count = 1 };
+	struct unwind_memory stack = { (const uint8_t *)words, SP, n * 8 };
+	struct unwind_regs regs = { .ip = TEXT + 8, .gpr = { [UNWIND_REG_SP] = SP } };
+
+	regs.gpr[UNWIND_REG_BP] = bp;
+	unwind_walk(t, &space, &regs, &stack, cut, frames, UNWIND_MAX_FRAMES, r);
+	unwind_tables_destroy(t);
+}
+
+static void test_frame_pointer_chain(void **state)
+{
+	/* Two frames of run-time code; the outermost has a zero frame pointer. */
+	const uint64_t words[] = { 0, 0, SP + 32, TEXT + 0x20, 0, TEXT + 0x30, 0, 0 };
+	struct unwind_frame frames[UNWIND_MAX_FRAMES];
+	struct unwind_result r;
+
+	walk_words(UNWIND_MAP_FP_JIT, words, 8, SP + 16, false, frames, &r);
+	assert_int_equal(r.status, UNWIND_FP_ZERO);
+	assert_int_equal(r.count, 3);
+	assert_int_equal(frames[1].ip, TEXT + 0x20);
+	assert_int_equal(frames[2].ip, TEXT + 0x30);
+	assert_int_equal(frames[2].flags, UNWIND_FRAME_RETURN);
+
+	walk_words(UNWIND_MAP_FP_JIT, words, 8, SP + 12, false, frames, &r);
+	assert_int_equal(r.status, UNWIND_ANON_NO_FP);
+	walk_words(UNWIND_MAP_NO_TABLE, words, 8, SP + 16, false, frames, &r);
+	assert_int_equal(r.status, UNWIND_NO_TABLE);
+	assert_int_equal(frames[2].flags, UNWIND_FRAME_RETURN | UNWIND_FRAME_GUESSED);
+}
+
+static void test_copy_that_is_short(void **state)
+{
+	const uint64_t words[] = { 0, 0, SP + 32, TEXT + 0x20 };
+	struct unwind_frame frames[UNWIND_MAX_FRAMES];
+	struct unwind_result r;
+
+	walk_words(UNWIND_MAP_FP_JIT, words, 4, SP + 16, true, frames, &r);
+	assert_int_equal(r.status, UNWIND_COPY_SHORT);
+	assert_int_equal(r.fault_address, SP + 32);
+	assert_int_equal(r.count, 2);
+	walk_words(UNWIND_MAP_FP_JIT, words, 4, SP + 16, false, frames, &r);
+	assert_int_equal(r.status, UNWIND_EFAULT_FP);
+}
+
+static void test_other_ends(void **state)
+{
+	struct unwind_frame frames[UNWIND_MAX_FRAMES];
+	struct unwind_result r;
+
+	walk_words(UNWIND_MAP_UNKNOWN, NULL, 0, 0, false, frames, &r);
+	assert_int_equal(r.status, UNWIND_DEFER);
+	walk_words(UNWIND_MAP_UPROBES, NULL, 0, 0, false, frames, &r);
+	assert_int_equal(r.status, UNWIND_UPROBE);
+	assert_string_equal(unwind_status_name(UNWIND_UPROBE), "uprobe");
+	assert_int_equal(unwind_status_class(UNWIND_OK_STOP), UNWIND_CLASS_WHOLE);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_python),
-		cmocka_unit_test(test_shell_in_syscall),
+		cmocka_unit_test(test_sleep),
+		cmocka_unit_test(test_thread),
+		cmocka_unit_test(test_frame_pointer_chain),
+		cmocka_unit_test(test_copy_that_is_short),
+		cmocka_unit_test(test_other_ends),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
