@@ -152,6 +152,7 @@ static struct image *open_image(const struct proc_file *file, uint32_t pid, uint
 {
 	CLEANUP(mem_cleanup) char *in_root = mem_printf("/proc/%u/root%s", pid, file->path);
 	char map_file[96], exe[32];
+	bool exe_is_other;
 	struct image *img;
 
 	snprintf(map_file, sizeof(map_file), "/proc/%u/map_files/%llx-%llx", pid,
@@ -163,7 +164,7 @@ static struct image *open_image(const struct proc_file *file, uint32_t pid, uint
 	if (!img)
 		img = open_at(file, file->path, false, was_other);
 	if (!img) /* deleted, or in a folder that is closed to us: the program itself has a link */
-		img = open_at(file, exe, false, was_other);
+		img = open_at(file, exe, false, &exe_is_other);
 	return img;
 }
 

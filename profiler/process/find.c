@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 #include <dirent.h>
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -70,7 +71,7 @@ static struct error *find_name(const char *name, struct proc_ids *ids, struct bu
 	uint32_t pid;
 
 	if (!dir)
-		return error_new(ERR_SYSTEM, "cannot list /proc");
+		return error_errno(errno, "cannot list /proc");
 	while ((pid = next_number(dir))) {
 		if (pid == (uint32_t)getpid() || !has_name(pid, name))
 			continue;

@@ -15,12 +15,12 @@
 #define CHECK_EVERY_MIN_NS 10000000ull
 #define CHECK_EVERY_MAX_NS 1000000000ull
 
-static uint64_t namespace_of(const char *pid, const char *kind)
+static uint64_t mount_namespace_of(const char *pid)
 {
 	char path[64];
 	struct stat st;
 
-	snprintf(path, sizeof(path), "/proc/%s/ns/%s", pid, kind);
+	snprintf(path, sizeof(path), "/proc/%s/ns/mnt", pid);
 	return stat(path, &st) == 0 ? st.st_ino : 0;
 }
 
@@ -29,8 +29,7 @@ void proc_model_init(struct proc_model *m, struct unwind_tables *tables,
 {
 	*m = (struct proc_model){
 		.writer = writer,
-		.our_mnt_ns = namespace_of("self", "mnt"),
-		.our_pid_ns = namespace_of("self", "pid"),
+		.our_mnt_ns = mount_namespace_of("self"),
 	};
 	proc_files_init(&m->files, tables, writer);
 }
@@ -203,7 +202,7 @@ uint32_t proc_model_thread(struct proc_model *m, uint32_t pid, uint32_t tid, uin
 void proc_model_fork(struct proc_model *m, uint32_t pid, uint32_t ppid, uint32_t tid, uint32_t ptid,
 		     uint64_t time_ns)
 {
-	uint32_t parent = proc_model_thread(m, pid == ppid ? pid : ppid, ptid, time_ns);
+	uint32_t parent = proc_model_thread(m, ppid, ptid, time_ns);
 	uint32_t comm = proc_thread_at(m, parent)->comm;
 	uint32_t process = proc_thread_at(m, parent)->process;
 	uint32_t known;
@@ -258,11 +257,30 @@ void proc_model_exit(struct proc_model *m, uint32_t pid, uint32_t tid, uint64_t 
 	p->space = NULL;
 }
 
-/* An exec ends all threads but one, which becomes the leader whatever it was. */
-static void exec_process(struct proc_model *m, uint32_t process)
+/* An exec ends all threads but one, which gets the leader's number whatever its own was: the end of
+ * that own number is never told, and the end of the leader's before it lives on. */
+static void end_other_threads(struct proc_model *m, uint32_t thread)
 {
-	struct proc_process *p = proc_process_at(m, process);
+	struct proc_thread *t = proc_thread_at(m, thread);
+	struct proc_process *p = proc_process_at(m, t->process);
 
+	if (p->live_threads == 1 && !t->has_ended)
+		return;
+	for (size_t i = 0; i < m->threads.count; i++)
+		if (m->threads.items[i].process == t->process)
+			m->threads.items[i].has_ended = true;
+	m->live_threads -= p->live_threads;
+	t->has_ended = false;
+	p->live_threads = 1;
+	m->live_threads++;
+	p->leader = thread;
+}
+
+static void exec_process(struct proc_model *m, uint32_t thread)
+{
+	struct proc_process *p = proc_process_at(m, proc_thread_at(m, thread)->process);
+
+	end_other_threads(m, thread);
 	proc_space_release(p->space);
 	p->space = proc_space_create();
 	p->epoch++;
@@ -304,7 +322,7 @@ void proc_model_comm(struct proc_model *m, uint32_t pid, uint32_t tid, const cha
 	t->comm_ns = time_ns;
 	record_comm(m, t);
 	if (is_exec)
-		exec_process(m, t->process);
+		exec_process(m, index);
 }
 
 void proc_model_map(struct proc_model *m, uint32_t pid, uint64_t start, uint64_t end,
@@ -418,7 +436,7 @@ static void identify(struct proc_model *m, struct proc_process *p)
 	p->ns_pid = number_after(status, "\nNSpid:", true);
 	free(status);
 	snprintf(pid, sizeof(pid), "%u", p->pid);
-	mnt = namespace_of(pid, "mnt");
+	mnt = mount_namespace_of(pid);
 	if (mnt && mnt != m->our_mnt_ns) {
 		snprintf(path, sizeof(path), "/proc/%u/root", p->pid);
 		p->root = intern_name(m, path);

@@ -55,7 +55,7 @@ struct proc_model {
 	struct map by_pid, by_tid; /* the latest ones of a number */
 	struct proc_files files;
 	struct recording_writer *writer;
-	uint64_t our_mnt_ns, our_pid_ns;
+	uint64_t our_mnt_ns;
 	uint64_t live_threads;
 	struct {
 		uint64_t rescans, rescans_changed;

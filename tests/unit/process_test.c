@@ -225,6 +225,26 @@ static void processes_end_with_their_last_thread(void **state)
 	assert_int_equal(m->live_threads, 0);
 }
 
+/* The thread gets the leader's number; neither its own end nor the leader's is told again. */
+static void an_exec_in_a_thread_leaves_that_one(void **state)
+{
+	struct fixture *f = *state;
+	struct proc_model *m = &f->model;
+
+	start_process(f, PID, "main");
+	proc_model_fork(m, PID, PID, PID + 7, PID, 200);
+	proc_model_fork(m, PID, PID, PID + 8, PID, 200);
+	proc_model_exit(m, PID, PID + 8, 300);
+	proc_model_exit(m, PID, PID, 301);
+	proc_model_comm(m, PID, PID, "new", true, 302);
+	assert_int_equal(m->live_threads, 1);
+	proc_model_exit(m, PID, PID + 7, 303); /* whoever has looked for it: it is no more */
+	assert_int_equal(m->live_threads, 1);
+	proc_model_exit(m, PID, PID, 400);
+	assert_int_equal(m->live_threads, 0);
+	assert_string_equal(mapped_at(f, PID, TEXT), "no memory");
+}
+
 static void numbers_come_back(void **state)
 {
 	struct fixture *f = *state;
@@ -466,6 +486,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(spaces_replace_what_they_cover, setup, teardown),
 		cmocka_unit_test_setup_teardown(forks_part_ways, setup, teardown),
 		cmocka_unit_test_setup_teardown(processes_end_with_their_last_thread, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(an_exec_in_a_thread_leaves_that_one, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(numbers_come_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(names_have_a_history, setup, teardown),
