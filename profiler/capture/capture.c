@@ -51,7 +51,7 @@ static void choose_period(struct capture *c, const struct capture_options *o,
 	*ret_asked = c->frequency_hz;
 	if (most && c->frequency_hz > most)
 		c->frequency_hz = most;
-	c->period = 1000000000ull / c->frequency_hz;
+	c->period = MAX(1000000000ull / c->frequency_hz, 1ull);
 	if (!kind->is_clock) {
 		c->period = o->period ? o->period : kind->period;
 		c->frequency_hz = 0;

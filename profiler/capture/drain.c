@@ -265,8 +265,11 @@ void *drain_thread(void *session)
 	while (!c->stopping) {
 		uint64_t now;
 
-		if (poll(fds, n + 1, POLL_MS) < 0 && errno != EINTR)
+		if (poll(fds, n + 1, POLL_MS) < 0 && errno != EINTR) {
+			c->error = error_errno(errno, "cannot wait for the kernel's samples");
+			c->failed = true;
 			break;
+		}
 		now = session_now();
 		drain_round(c, now - lag);
 		if (c->rescan_due && now - rescanned >= RESCAN_NS) {

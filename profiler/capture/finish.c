@@ -125,6 +125,16 @@ static void write_hidden(struct capture *c, const struct hidden *h)
 	}
 }
 
+/* Records that made no sense, and rings that had to be emptied unread. */
+static uint64_t count_damaged(const struct capture *c)
+{
+	uint64_t damaged = c->ledger.damaged;
+
+	for (size_t i = 0; i < c->events.cpus.count; i++)
+		damaged += c->events.cpus.items[i].ring.damaged;
+	return damaged;
+}
+
 static void write_ledger(struct capture *c)
 {
 	struct hidden h = { .c = c };
@@ -161,7 +171,7 @@ static void write_ledger(struct capture *c)
 	fact(c, "kernel_not_visible_ns", (uint64_t)hidden);
 	fact(c, "unexplained_samples", (uint64_t)MAX(beyond - hidden, 0) / period);
 	fact(c, "target_cpu_ns", n.running_ns);
-	fact(c, "damaged_records", c->ledger.damaged);
+	fact(c, "damaged_records", count_damaged(c));
 }
 
 static void write_diagnostics(struct capture *c)

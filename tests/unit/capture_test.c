@@ -93,6 +93,22 @@ static int role_forks(uint64_t ms, bool daemon)
 	return 7;
 }
 
+static void *exec_in_thread(void *word)
+{
+	execl(self, self, "burn", word, NULL);
+	_exit(1);
+}
+
+static int role_exec(char *ms)
+{
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, exec_in_thread, ms))
+		return 1;
+	pthread_join(thread, NULL);
+	return 1;
+}
+
 static int play(char **argv)
 {
 	uint64_t a = argv[2] ? strtoull(argv[2], NULL, 10) : 0;
@@ -110,6 +126,8 @@ static int play(char **argv)
 		return role_forks(a, false);
 	if (!strcmp(argv[1], "daemons"))
 		return role_forks(a, true);
+	if (!strcmp(argv[1], "exec"))
+		return role_exec(argv[2]);
 	if (!strcmp(argv[1], "killed"))
 		raise(SIGKILL);
 	return 99;
@@ -313,6 +331,21 @@ static void daemons(void **state)
 	recording_deinit(&r);
 }
 
+/* Its leader has ended then, and the thread has the leader's number. */
+static void an_exec_in_a_thread(void **state)
+{
+	char *argv[] = { self, "exec", "50", NULL };
+	struct capture_options o = options_of(argv);
+	struct recording r;
+	int status;
+
+	o.wait_all = true;
+	status = record(&o, &r); /* ends */
+	assert_int_equal(WEXITSTATUS(status), 3);
+	assert_true(tally_of(&r, own_name).samples > 20);
+	recording_deinit(&r);
+}
+
 static void threads_have_names(void **state)
 {
 	char *argv[] = { self, "threads", "8", "60", NULL };
@@ -335,7 +368,7 @@ static void kernel_time_that_is_not_visible(void **state)
 	char *argv[] = { self, "kernel", "300", NULL };
 	struct capture_options o = options_of(argv);
 	struct recording r;
-	size_t sentinels = 0;
+	size_t sentinels = 0, named = 0;
 	uint64_t hidden = 0;
 
 	o.user_only = true;
@@ -349,12 +382,14 @@ static void kernel_time_that_is_not_visible(void **state)
 		if (r.files.items[l->file].kind != RECORDING_FILE_SENTINEL)
 			continue;
 		sentinels++;
+		named += !strcmp(intern_get(&r.strings, s->comm), own_name);
 		assert_string_equal(intern_get(&r.strings, r.files.items[l->file].path),
 				    "[kernel, not visible]");
 		hidden += s->weight;
 	}
 	/* one for each process that had some: a sanitizer may start one of its own */
 	assert_true(sentinels >= 1);
+	assert_true(named >= 1);
 	assert_true(hidden <= recording_fact(&r, "kernel_not_visible_ns", 0));
 	assert_true(hidden + sentinels >= recording_fact(&r, "kernel_not_visible_ns", 0));
 	assert_true(fact(&r, "kernel_not_visible_ns") > 50e6);
@@ -547,6 +582,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_teardown(a_killed_command, clean),
 		cmocka_unit_test_teardown(forks_and_execs, clean),
 		cmocka_unit_test_teardown(daemons, clean),
+		cmocka_unit_test_teardown(an_exec_in_a_thread, clean),
 		cmocka_unit_test_teardown(threads_have_names, clean),
 		cmocka_unit_test_teardown(kernel_time_that_is_not_visible, clean),
 		cmocka_unit_test_teardown(durations_and_delays, clean),
