@@ -9,6 +9,7 @@
 #include <string>
 #include <tuple>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 template <typename... T> struct Row : std::tuple<T...> {
@@ -26,6 +27,31 @@ template <typename T> T sum_of_squares(const std::vector<T> &values)
 {
 	return std::accumulate(values.begin(), values.end(), T(), [](T sum, T v) { return sum + v * v; });
 }
+
+template <typename Key, typename Value> std::size_t group(const std::vector<std::pair<Key, Value>> &pairs)
+{
+	std::map<Key, std::vector<Value>> sorted;
+	std::unordered_map<Value, std::size_t> counts;
+
+	for (const auto &[key, value] : pairs) {
+		sorted[key].push_back(value);
+		counts[value]++;
+	}
+	for (auto &[key, values] : sorted) {
+		std::sort(values.begin(), values.end());
+		values.erase(std::unique(values.begin(), values.end()), values.end());
+	}
+	return sorted.size() + counts.size();
+}
+
+template std::size_t group(const std::vector<std::pair<int, int>> &);
+template std::size_t group(const std::vector<std::pair<int, std::string>> &);
+template std::size_t group(const std::vector<std::pair<std::string, int>> &);
+template std::size_t group(const std::vector<std::pair<std::string, double>> &);
+template std::size_t group(const std::vector<std::pair<double, std::string>> &);
+template std::size_t group(const std::vector<std::pair<long, float>> &);
+template std::size_t group(const std::vector<std::pair<char, std::string>> &);
+template std::size_t group(const std::vector<std::pair<unsigned, short>> &);
 
 int main(int argc, char **argv)
 {
