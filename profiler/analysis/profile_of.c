@@ -458,7 +458,8 @@ static void add_command(struct translation *t)
 	}
 }
 
-/* What stands above a picture: the command, of which long ones are cut, and how good the stacks are. */
+/* What stands above a picture: the command, of which long ones are cut, and how good the stacks
+ * are. */
 static void add_title(struct translation *t, const struct health *h)
 {
 	size_t kept = 0, next;

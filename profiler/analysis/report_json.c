@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "profiler/analysis/entries.h"
 #include "profiler/analysis/health.h"
 #include "profiler/analysis/report.h"
 
@@ -80,6 +81,27 @@ static void write_recording(struct json *j, const struct recording *r)
 	json_object_end(j);
 }
 
+/* Where the whole stacks end. */
+static void write_entries(struct json *j, const struct recording *r)
+{
+	CLEANUP(buf_deinit) struct buf name = { 0 };
+	struct entries entries;
+
+	entries_of(r, &entries);
+	json_key(j, "entries");
+	json_array(j);
+	for (size_t i = 0; i < entries.items.count; i++) {
+		buf_clear(&name);
+		entry_add_name(&name, r, &entries.items.items[i]);
+		json_object(j);
+		json_key_str(j, "name", buf_str(&name));
+		json_key_u64(j, "samples", entries.items.items[i].samples);
+		json_object_end(j);
+	}
+	json_array_end(j);
+	entries_deinit(&entries);
+}
+
 static void write_health(struct json *j, const struct recording *r)
 {
 	struct health h;
@@ -104,6 +126,7 @@ static void write_health(struct json *j, const struct recording *r)
 		if (h.by_status[i])
 			json_key_u64(j, unwind_status_name((enum unwind_status)i), h.by_status[i]);
 	json_object_end(j);
+	write_entries(j, r);
 	json_key(j, "too_few_samples");
 	json_bool(j, h.samples < HEALTH_FEW_SAMPLES);
 	if (better)

@@ -3,9 +3,11 @@
 #include <inttypes.h>
 
 #include "base/text.h"
+#include "profiler/analysis/entries.h"
 #include "profiler/analysis/hot.h"
 
-#define HOTTEST 5
+#define HOTTEST	      5
+#define ENTRIES_SHOWN 6
 
 const struct summary_loss summary_losses[] = {
 	{ "lost_samples", "lost (no room in the kernel's ring)" },
@@ -52,8 +54,10 @@ static void add_samples_line(const struct recording *r, const struct health *h, 
 	buf_add_char(out, '\n');
 }
 
-/* The statuses of incomplete stacks, the most frequent first. */
-static void add_reasons(const struct health *h, const char *indent, struct buf *out)
+/* The statuses that are not OK_STOP, a line each, the most frequent first: either those that count
+ * as incomplete, or those of samples that have no user stack to walk. */
+static void add_statuses(const struct health *h, bool without_stack, const char *indent,
+			 struct buf *out)
 {
 	bool done[UNWIND_STATUS_COUNT] = { false };
 
@@ -61,7 +65,8 @@ static void add_reasons(const struct health *h, const char *indent, struct buf *
 		size_t most = UNWIND_STATUS_COUNT;
 		for (size_t i = 0; i < UNWIND_STATUS_COUNT; i++) {
 			enum unwind_class class = unwind_status_class((enum unwind_status)i);
-			if (class != UNWIND_CLASS_CUT && class != UNWIND_CLASS_OPEN)
+			if (class == UNWIND_CLASS_WHOLE ||
+			    (class == UNWIND_CLASS_NONE) != without_stack)
 				continue;
 			if (h->by_status[i] && !done[i] &&
 			    (most == UNWIND_STATUS_COUNT || h->by_status[i] > h->by_status[most]))
@@ -77,11 +82,32 @@ static void add_reasons(const struct health *h, const char *indent, struct buf *
 	}
 }
 
+/* Where the whole stacks end, so that "complete" can be checked. */
+static void add_entries(const struct recording *r, const char *indent, struct buf *out)
+{
+	struct entries entries;
+
+	entries_of(r, &entries);
+	for (size_t i = 0; i < entries.items.count && i < ENTRIES_SHOWN; i++) {
+		buf_add_str(out, i ? ", " : indent);
+		buf_add_str(out, i ? "" : "  whole ones end at ");
+		entry_add_name(out, r, &entries.items.items[i]);
+		buf_add_char(out, ' ');
+		text_add_thousands(out, entries.items.items[i].samples);
+	}
+	if (entries.items.count > ENTRIES_SHOWN)
+		buf_printf(out, ", and at %zu more entries", entries.items.count - ENTRIES_SHOWN);
+	if (entries.items.count)
+		buf_add_char(out, '\n');
+	entries_deinit(&entries);
+}
+
 static void add_ledger(const struct recording *r, const struct health *h, const char *indent,
 		       struct buf *out)
 {
 	uint64_t expected = recording_fact(r, "expected_samples", 0);
 	uint64_t period = r->events.count ? r->events.items[0].period : 0;
+	uint64_t unsampled = recording_fact(r, "unsampled_ns", 0);
 	uint64_t hidden = period ? recording_fact(r, "kernel_not_visible_ns", 0) / period : 0;
 
 	if (!expected)
@@ -104,10 +130,12 @@ static void add_ledger(const struct recording *r, const struct health *h, const 
 		text_add_thousands(out, n);
 		buf_printf(out, " %s", l->words);
 	}
-	if (recording_fact(r, "unsampled_ns", 0)) {
-		buf_add_str(out, "; ");
-		add_seconds(out, recording_fact(r, "unsampled_ns", 0));
-		buf_add_str(out, " of tasks too short for a sample");
+	if (unsampled && period) {
+		buf_add_str(out, ", ");
+		text_add_thousands(out, (unsampled + period / 2) / period);
+		buf_add_str(out, " behind threads' last samples (");
+		add_seconds(out, unsampled);
+		buf_add_char(out, ')');
 	}
 	buf_add_char(out, '\n');
 }
@@ -181,7 +209,12 @@ void summary_health(const struct recording *r, const char *indent, struct buf *o
 			buf_printf(out, " of the stacks %s cut:", h.cut == 1 ? "is" : "are");
 		}
 		buf_add_char(out, '\n');
-		add_reasons(&h, indent, out);
+		add_statuses(&h, false, indent, out);
+		add_entries(r, indent, out);
+	}
+	if (h.samples > h.whole + h.cut) {
+		buf_printf(out, "%swithout a user stack, not in this share:\n", indent);
+		add_statuses(&h, true, indent, out);
 	}
 	add_ledger(r, &h, indent, out);
 	add_costs(r, indent, out);

@@ -147,8 +147,10 @@ static void describe(struct proc_space *s, struct proc_files *files, uint32_t in
 		    image_vaddr_of_offset(file->image, m->offset, &vaddr)) {
 			u->bias = u->start - vaddr;
 			if (file->table) {
+				uint64_t start = u->start;
 				s->tables[index] = file->table;
-				unwind_table_describe(file->table, u);
+				unwind_table_describe(file->table, u); /* may cut u to the text */
+				m->offset += u->start - start;
 			}
 		}
 	}
