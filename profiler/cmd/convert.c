@@ -1,13 +1,8 @@
 /* `cprof convert IN -o OUT`: any format that can be read to any that can be written. */
 #include "base/options.h"
-#include "base/vec.h"
 #include "profiler/cmd/command.h"
 #include "profiler/cmd/input.h"
-
-struct output {
-	const char *path;
-	const struct format *format;
-};
+#include "profiler/cmd/outputs.h"
 
 struct convert {
 	const char *from, *to, *type, *names;
@@ -25,52 +20,6 @@ static struct error *add_output(void *target, const char *value)
 	return NULL;
 }
 
-static struct error *find_writer(const struct convert *c, struct output *output)
-{
-	bool is_stdout = strcmp(output->path, "-") == 0;
-	struct error *err;
-
-	if (c->to)
-		output->format = format_by_name(c->to);
-	else if (!is_stdout)
-		output->format = format_by_path(output->path);
-	if (output->format && output->format->write)
-		return NULL;
-
-	bool by_name = c->to || is_stdout;
-	char *known = by_name ? input_format_names(true) : input_suffixes();
-	if (c->to)
-		err = error_new(ERR_USAGE, "--to: cannot write the format '%s'", c->to);
-	else if (is_stdout)
-		err = error_new(ERR_USAGE, "-o - needs --to FORMAT");
-	else if (output->format)
-		err = error_new(ERR_USAGE, "-o %s: %s can be read, but not written", output->path,
-				output->format->name);
-	else
-		err = error_new(ERR_USAGE,
-				"-o %s: the extension names no format that can be written",
-				output->path);
-	err = error_hint(err,
-			 by_name ? "known formats are %s" : "known are %s; --to FORMAT forces one",
-			 known);
-	free(known);
-	return err;
-}
-
-static struct error *write_output(const struct convert *c, const struct output *output,
-				  const struct profile *p, const struct format_notices *n)
-{
-	struct sink *sink;
-
-	TRY(sink_open(output->path, &sink));
-	struct error *err = output->format->write(p, &c->write, n, sink);
-	if (err) {
-		sink_abort(sink);
-		return error_prefix(err, "writing %s", output->path);
-	}
-	return sink_close(sink);
-}
-
 static struct error *convert(struct convert *c, const char *path)
 {
 	const struct format_notices notices = { .notice = command_notice };
@@ -81,7 +30,7 @@ static struct error *convert(struct convert *c, const char *path)
 		return error_hint(error_new(ERR_USAGE, "convert needs -o FILE"),
 				  "for example: cprof convert cprof.cprof -o out.folded");
 	for (size_t i = 0; i < c->outputs.count; i++)
-		TRY(find_writer(c, &c->outputs.items[i]));
+		TRY(output_find_format(&c->outputs.items[i], c->to));
 	if (c->names)
 		TRY(input_parse_names(c->names, &c->read.names));
 	c->read.label_ids = c->write.fold_pid || c->write.fold_tid;
@@ -94,7 +43,7 @@ static struct error *convert(struct convert *c, const char *path)
 
 	struct error *err = input_find_type(&p, c->type, &c->write.type);
 	for (size_t i = 0; i < c->outputs.count && !err; i++)
-		err = write_output(c, &c->outputs.items[i], &p, &notices);
+		err = output_write(&c->outputs.items[i], &p, &c->write, &notices);
 	profile_deinit(&p);
 	return err;
 }

@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "profiler/cmd/command.h"
 #include "profiler/cmd/input.h"
+#include "profiler/cmd/outputs.h"
 
 struct flamegraph {
 	const char *output, *from, *type, *names, *minwidth;
@@ -80,21 +81,6 @@ static struct error *check_output(const char *output)
 			  "a name that ends in .svg, or - for standard output");
 }
 
-static struct error *draw(const struct flamegraph *f, const struct profile *p, const char *path,
-			  const struct format_notices *n)
-{
-	struct sink *sink;
-
-	TRY(sink_open(path, &sink));
-	struct error *err = format_by_name("svg")->write(p, &f->write, n, sink);
-	if (err) {
-		sink_abort(sink);
-		return err;
-	}
-	TRY(sink_close(sink));
-	return NULL;
-}
-
 static struct error *flamegraph(struct flamegraph *f, const char *path)
 {
 	const struct format_notices notices = { .notice = command_notice };
@@ -110,12 +96,12 @@ static struct error *flamegraph(struct flamegraph *f, const char *path)
 	f->read.label_ids = f->write.fold_pid || f->write.fold_tid;
 
 	TRY(input_read(path, f->from, &f->read, &notices, &p, NULL));
-	const char *output = f->output;
-	if (!output && isatty(STDOUT_FILENO))
-		output = beside = name_beside(path);
+	struct output output = { f->output ? f->output : "-", format_by_name("svg") };
+	if (!f->output && isatty(STDOUT_FILENO))
+		output.path = beside = name_beside(path);
 	struct error *err = input_find_type(&p, f->type, &f->write.type);
 	if (!err)
-		err = draw(f, &p, output ? output : "-", &notices);
+		err = output_write(&output, &p, &f->write, &notices);
 	if (!err && beside)
 		fprintf(stderr, "cprof: wrote %s: open it in a browser\n", beside);
 	profile_deinit(&p);

@@ -9,32 +9,21 @@
  */
 #define RECORDING_FORMAT "cprof"
 
-char *input_format_names(bool writable)
+/* "cprof, folded, pprof, ...": what can be read. */
+static void list_readable(struct buf *list)
 {
-	struct buf list = { 0 };
-
-	if (!writable)
-		buf_add_str(&list, RECORDING_FORMAT);
+	buf_add_str(list, RECORDING_FORMAT);
 	for (size_t i = 0; formats[i]; i++)
-		if (writable ? formats[i]->write != NULL : formats[i]->read != NULL)
-			buf_printf(&list, "%s%s", list.len ? ", " : "", formats[i]->name);
-	return buf_take_str(&list);
-}
-
-char *input_suffixes(void)
-{
-	struct buf list = { 0 };
-
-	for (size_t i = 0; formats[i]; i++)
-		if (formats[i]->write)
-			buf_printf(&list, "%s%s", list.len ? ", " : "", formats[i]->suffixes[0]);
-	return buf_take_str(&list);
+		if (formats[i]->read)
+			buf_printf(list, ", %s", formats[i]->name);
 }
 
 /* *ret is NULL for a recording. */
 static struct error *find_reader(const struct file_bytes *bytes, const char *name, const char *from,
 				 const struct format **ret)
 {
+	CLEANUP(buf_deinit) struct buf known = { 0 };
+
 	*ret = NULL;
 	if (from ? strcmp(from, RECORDING_FORMAT) == 0 : recording_detect(bytes->data, bytes->size))
 		return NULL;
@@ -44,12 +33,9 @@ static struct error *find_reader(const struct file_bytes *bytes, const char *nam
 	if (*ret && (*ret)->read)
 		return NULL;
 
-	char *known = input_format_names(false);
-	struct error *err =
-		error_hint(error_new(ERR_USAGE, "--from: cannot read the format '%s'", from),
-			   "known are %s", known);
-	free(known);
-	return err;
+	list_readable(&known);
+	return error_hint(error_new(ERR_USAGE, "--from: cannot read the format '%s'", from),
+			  "known are %s", buf_str(&known));
 }
 
 static struct error *read_recording(const struct file_bytes *bytes, const struct read_options *o,

@@ -40,11 +40,4 @@ struct error *input_find_type(const struct profile *p, const char *type, int *re
 /* `full`, `simple`, `raw`, `perl`. */
 struct error *input_parse_names(const char *word, enum name_style *ret) MUST_USE;
 
-/* "folded, pprof, ...": the names of formats that can be read, or written. The caller frees it. */
-char *input_format_names(bool writable);
-
-/* ".svg, .pb.gz, ...": the usual extension of each format that can be written. The caller frees it.
- */
-char *input_suffixes(void);
-
 #endif

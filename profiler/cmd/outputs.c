@@ -17,40 +17,53 @@ static bool ends_in(const char *path, const char *suffix)
 	return n > m && strcmp(path + n - m, suffix) == 0;
 }
 
-/* ".folded .svg ...", of all that can be written. */
-static char *writable_suffixes(void)
+/* Of the formats that can be written, the names, or the usual extensions. */
+static void list_writable(struct buf *list, bool names)
 {
-	struct buf list = { 0 };
-
 	for (size_t i = 0; formats[i]; i++)
 		if (formats[i]->write)
-			buf_printf(&list, "%s, ", formats[i]->suffixes[0]);
-	buf_add_str(&list, ".cprof (the recording)");
-	return buf_take_str(&list);
+			buf_printf(list, "%s%s", list->len ? ", " : "",
+				   names ? formats[i]->name : formats[i]->suffixes[0]);
 }
 
-static struct error *find_format(const char *path, const char *to, const struct format **ret)
+struct error *output_find_format(struct output *o, const char *to)
 {
-	bool is_stdout = strcmp(path, "-") == 0;
+	bool is_stdout = strcmp(o->path, "-") == 0;
+	CLEANUP(buf_deinit) struct buf known = { 0 };
 
-	*ret = is_stdout || to ? format_by_name(to ? to : "") : format_by_path(path);
-	if (*ret && (*ret)->write)
+	o->format = to ? format_by_name(to) : is_stdout ? NULL : format_by_path(o->path);
+	if (o->format && o->format->write)
 		return NULL;
+	list_writable(&known, to || is_stdout);
+	if (to)
+		return error_hint(error_new(ERR_USAGE, "--to: cannot write the format '%s'", to),
+				  "known formats are %s", buf_str(&known));
+	if (is_stdout)
+		return error_hint(error_new(ERR_USAGE, "-o - needs --to FORMAT"),
+				  "known formats are %s", buf_str(&known));
+	if (o->format)
+		return error_hint(error_new(ERR_USAGE, "-o %s: %s can be read, but not written",
+					    o->path, o->format->name),
+				  "known are %s", buf_str(&known));
+	return error_hint(error_new(ERR_USAGE,
+				    "-o %s: the extension names no format that can be written",
+				    o->path),
+			  "known are %s", buf_str(&known));
+}
 
-	char *known = writable_suffixes();
-	struct error *err;
-	if (is_stdout && !to)
-		err = error_hint(
-			error_new(ERR_USAGE, "-o - needs the format of what goes to stdout"),
-			"for example --to folded");
-	else if (to)
-		err = error_hint(error_new(ERR_USAGE, "--to: cannot write the format '%s'", to),
-				 "formats go by extension: %s", known);
-	else
-		err = error_hint(error_new(ERR_USAGE, "-o %s: the extension names no format", path),
-				 "known are %s", known);
-	free(known);
-	return err;
+struct error *output_write(const struct output *o, const struct profile *p,
+			   const struct write_options *options,
+			   const struct format_notices *notices)
+{
+	struct sink *sink;
+
+	TRY(sink_open(o->path, &sink));
+	struct error *err = o->format->write(p, options, notices, sink);
+	if (err) {
+		sink_abort(sink);
+		return error_prefix(err, "writing %s", o->path);
+	}
+	return sink_close(sink);
 }
 
 struct error *outputs_plan(struct outputs *o, const char *const *paths, size_t count,
@@ -72,11 +85,13 @@ struct error *outputs_plan(struct outputs *o, const char *const *paths, size_t c
 			o->keep_recording = true;
 			o->recording = mem_strdup(paths[i]);
 		} else {
-			TRY(find_format(paths[i], to && strcmp(paths[i], "-") == 0 ? to : NULL,
-					&output.format));
+			TRY(output_find_format(&output, strcmp(paths[i], "-") == 0 ? to : NULL));
 		}
 		vec_push(&o->items, output);
 	}
+	if (to && !outputs_use_stdout(o))
+		return error_hint(error_new(ERR_USAGE, "--to is the format of -o -"),
+				  "the format of a file goes by its extension");
 	if (!o->recording)
 		o->recording = mem_printf(".cprof-%d.cprof", (int)getpid());
 	return NULL;
@@ -126,21 +141,6 @@ void outputs_settle(struct outputs *o, bool started)
 	o->aside = NULL;
 }
 
-static struct error *write_one(const struct output *output, const struct profile *p,
-			       const struct write_options *options,
-			       const struct format_notices *notices)
-{
-	struct sink *sink;
-
-	TRY(sink_open(output->path, &sink));
-	struct error *err = output->format->write(p, options, notices, sink);
-	if (err) {
-		sink_abort(sink);
-		return error_prefix(err, "writing %s", output->path);
-	}
-	return sink_close(sink);
-}
-
 struct error *outputs_write(const struct outputs *o, const struct profile *p,
 			    const struct write_options *options,
 			    const struct format_notices *notices)
@@ -150,7 +150,7 @@ struct error *outputs_write(const struct outputs *o, const struct profile *p,
 	for (size_t i = 0; i < o->items.count; i++) {
 		if (!o->items.items[i].format)
 			continue;
-		struct error *err = write_one(&o->items.items[i], p, options, notices);
+		struct error *err = output_write(&o->items.items[i], p, options, notices);
 		if (!first) {
 			first = err;
 		} else if (err) {

@@ -1,7 +1,7 @@
 /*
- * What `cprof record` leaves behind: the files that -o names, or a recording, a flame graph and a
- * pprof file. The recording is written while the program runs; the others are made from it at the
- * end.
+ * The files that commands write. And what `cprof record` leaves behind: the files that -o names, or
+ * a recording, a flame graph and a pprof file. The recording is written while the program runs; the
+ * others are made from it at the end.
  */
 #ifndef CPROF_CMD_OUTPUTS_H
 #define CPROF_CMD_OUTPUTS_H
@@ -12,9 +12,18 @@
 #include "profiler/recording/recording.h"
 
 struct output {
-	const char *path;
+	const char *path;	     /* `-`: stdout */
 	const struct format *format; /* NULL: the recording itself */
 };
+
+/* Sets the format that path is written in: the one called `to`, where that is not NULL, else that
+ * of its extension. Where nothing writes it, the error names what can be written. */
+struct error *output_find_format(struct output *o, const char *to) MUST_USE;
+
+/* Writes the file, whole or not at all. */
+struct error *output_write(const struct output *o, const struct profile *p,
+			   const struct write_options *options,
+			   const struct format_notices *notices) MUST_USE;
 
 struct outputs {
 	VEC(struct output) items;
