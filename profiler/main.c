@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -14,12 +15,7 @@
 #define CPROF_VERSION "0.1.0"
 
 static const struct command *const commands[] = {
-	&cmd_record,
-	&cmd_report,
-	&cmd_flamegraph,
-	&cmd_convert,
-	&cmd_doctor,
-	&cmd_demo,
+	&cmd_record, &cmd_report, &cmd_flamegraph, &cmd_convert, &cmd_doctor, &cmd_demo,
 };
 
 /* What cprof will have and has not yet: to say so is better than "unknown command". */
@@ -85,9 +81,25 @@ static void reserve_standard_streams(void)
 			(void)!open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
 }
 
+static void on_file_too_large(int signal)
+{
+	(void)signal;
+}
+
+/* With `ulimit -f` a write that goes beyond is to fail like any other, with words. It is a handler
+ * and no SIG_IGN, so that what we exec has the default again. */
+static void outlive_file_limit(void)
+{
+	struct sigaction action = { .sa_handler = on_file_too_large, .sa_flags = SA_RESTART }, old;
+
+	if (sigaction(SIGXFSZ, NULL, &old) == 0 && old.sa_handler == SIG_DFL)
+		sigaction(SIGXFSZ, &action, NULL);
+}
+
 int main(int argc, char **argv)
 {
 	reserve_standard_streams();
+	outlive_file_limit();
 	int status = dispatch(argc, argv);
 
 	/* A full disk or a closed pipe behind stdout is a failure like any other. */

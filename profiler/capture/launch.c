@@ -171,7 +171,11 @@ struct error *launch_go(struct launch *l, const struct capture_command *command,
 	if (n != sizeof(errnum))
 		return NULL;
 	launch_has_ended(l, true);
-	return cannot_run(command->argv[0], errnum, ret_exit_status);
+	struct error *err = cannot_run(command->argv[0], errnum, ret_exit_status);
+	if (errnum == ENOENT) /* it was found before */
+		return error_hint(err, "the file is there, but not what runs it: the interpreter "
+				       "of a script's first line, or the dynamic linker");
+	return err;
 }
 
 static uint64_t time_ns(const struct timeval *t)

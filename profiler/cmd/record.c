@@ -170,6 +170,8 @@ static struct error *parse_threads(struct record *r)
 	while (!err && (word = strsep(&rest, ","))) {
 		uint64_t tid = 0;
 		err = parse_u64(word, "--tid", INT32_MAX, &tid);
+		if (!err && !tid) /* to the kernel it would be cprof itself */
+			err = error_new(ERR_NOT_FOUND, "there is no thread 0");
 		proc_ids_add(&r->ids, (uint32_t)tid);
 	}
 	free(list);
@@ -282,7 +284,12 @@ static struct error *start(struct record *r, struct capture **ret, int *ret_stat
 		options.command.environment = r->sudo.environment;
 	}
 	TRY(capture_start(&options, ret, ret_status));
-	return attach && *r->words ? start_timer(r) : NULL;
+	if (!attach || !*r->words)
+		return NULL;
+	struct error *err = start_timer(r);
+	if (err)
+		unlink(r->outputs.recording); /* nothing is in it */
+	return err;
 }
 
 /* --- the end: names, files, words --- */
@@ -300,7 +307,8 @@ static struct error *complete_recording(struct capture *c, const volatile sig_at
 
 	if (!w)
 		return err;
-	naming_embed(w, &(struct naming_images){ find_image, c }, stop);
+	if (!err) /* a disk that is full takes no names either */
+		naming_embed(w, &(struct naming_images){ find_image, c }, stop);
 	struct error *closed = recording_close(w);
 	if (err) {
 		error_free(closed);
@@ -418,6 +426,7 @@ static struct error *run_session(struct record *r, int *ret_status)
 	struct capture *c = NULL;
 	bool gate_failed = false;
 
+	*ret_status = 1;
 	TRY(outputs_put_aside(&r->outputs));
 	struct error *err = start(r, &c, ret_status);
 	outputs_settle(&r->outputs, !err);
@@ -425,7 +434,6 @@ static struct error *run_session(struct record *r, int *ret_status)
 		capture_destroy(c);
 		return err;
 	}
-	signal(SIGPIPE, SIG_IGN);
 	watch_run(&r->watch, c, r->timer);
 	capture_stop(c);
 	err = complete_recording(c, watch_until_named(&r->watch));

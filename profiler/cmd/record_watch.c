@@ -21,6 +21,13 @@ struct error *watch_init(struct watch *w, bool quiet)
 	};
 	sigset_t set;
 
+	/* whoever started us may not care for its children: the status of ours would be lost */
+	signal(SIGCHLD, SIG_DFL);
+	/* blocked and never looked at: a pipe that nobody reads any more is an error of the write
+	 */
+	sigemptyset(&set);
+	sigaddset(&set, SIGPIPE);
+	sigprocmask(SIG_BLOCK, &set, NULL);
 	sigemptyset(&set);
 	for (size_t i = 0; i < ARRAY_SIZE(watched); i++)
 		sigaddset(&set, watched[i]);
@@ -70,10 +77,12 @@ static bool sent_to_us_alone(const struct signalfd_siginfo *s)
 static bool handle_signal(const struct signalfd_siginfo *s, struct capture *c)
 {
 	pid_t command = capture_command_pid(c);
+	int status;
 
 	if (s->ssi_signo == SIGCHLD)
 		return false;
-	if (!command)
+	/* With --wait-all the command may have ended: its number may be anybody's by now. */
+	if (!command || capture_command_status(c, false, &status))
 		return s->ssi_signo != SIGUSR1 && s->ssi_signo != SIGUSR2;
 	if (sent_to_us_alone(s))
 		kill(command, (int)s->ssi_signo);

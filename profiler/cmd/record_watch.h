@@ -2,8 +2,8 @@
  * While the program runs: signals and the progress line of `cprof record`.
  *
  * The command shares our terminal and process group, so what the terminal sends (ctrl-C, ctrl-\)
- * reaches it by itself. What is sent to cprof alone is passed on to the command. Without a command
- * a signal ends the recording. The command is never killed.
+ * reaches it by itself. What is sent to cprof alone is passed on to the command. Without a command,
+ * or once it has ended, a signal ends the recording. The command is never killed.
  */
 #ifndef CPROF_CMD_RECORD_WATCH_H
 #define CPROF_CMD_RECORD_WATCH_H

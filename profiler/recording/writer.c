@@ -80,7 +80,10 @@ static struct error *write_error(const struct recording_writer *w)
 		return NULL;
 
 	struct error *err = error_errno(w->errnum, "cannot write the recording %s", w->path);
-	if (w->errnum == ENOSPC || w->errnum == EDQUOT || w->errnum == EFBIG)
+	if (w->errnum == EFBIG)
+		err = error_hint(err, "what was written before is readable; `ulimit -f` limits "
+				      "the size of files");
+	if (w->errnum == ENOSPC || w->errnum == EDQUOT)
 		err = error_hint(err, "what was written before is readable; -o FILE.cprof names a "
 				      "place with more room");
 	return err;
@@ -197,6 +200,7 @@ struct error *recording_create(const char *path, const struct recording_info *in
 	write_head(w, info);
 	struct error *err = write_error(w);
 	if (err) {
+		unlink(path);
 		free_writer(w);
 		return err;
 	}

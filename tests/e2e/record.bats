@@ -244,6 +244,52 @@ for i in range(60000): json.loads(json.dumps({"a": [i, str(i)]}))'
 	"$CPROF" report left.cprof >/dev/null
 }
 
+@test "a limit on the size of files: an error with words, and the program is its own master" {
+	can_sample
+	run bash -c 'ulimit -f 1; "$0" record -o x.cprof sh -c "\"\$0\" 1; kill -XFSZ \$\$" "$1" 2>&1 | cat; exit ${PIPESTATUS[0]}' "$CPROF" "$(burn)"
+	[ "$status" -eq 1 ]
+	[[ "$output" == *"File too large"*"ulimit -f"* ]]
+	run "$CPROF" record -q -o x.folded sh -c 'kill -XFSZ $$'
+	[ "$status" -eq 153 ]
+}
+
+@test "with --wait-all, a signal ends the recording once the command has ended" {
+	can_sample
+	"$CPROF" record -q --wait-all -o x.folded sh -c "setsid $(burn) 100 >/dev/null 2>&1 & sleep 0.2" &
+	cprof=$!
+	sleep 2
+	kill -TERM $cprof
+	wait $cprof
+	pkill -f "$(burn) 100"
+	[ -s x.folded ]
+}
+
+@test "what cannot be started leaves the recording of before, and status 1" {
+	can_sample
+	echo before >cprof.cprof
+	sleep 100 &
+	target=$!
+	run "$CPROF" record -p $target -- no-such-clock
+	kill $target
+	[ "$status" -eq 1 ]
+	[ "$(cat cprof.cprof)" = before ]
+	printf '#!/no/such/interpreter\n' >script
+	chmod +x script
+	run -127 "$CPROF" record ./script
+	[[ "$output" == *"interpreter"* ]]
+	[ "$(cat cprof.cprof)" = before ]
+	run "$CPROF" record -t 0
+	[ "$status" -eq 1 ]
+	run "$CPROF" record -o x.svg --to folded true
+	[ "$status" -eq 2 ]
+	[ "$(id -u)" = 0 ] || return 0
+	rm cprof.cprof
+	mkdir closed && chmod 755 . closed && cp "$CPROF" closed/cprof && touch closed/cprof.cprof
+	cd closed
+	run setpriv --reuid 65534 --regid 65534 --clear-groups ./cprof record -o cprof.cprof true
+	[ "$status" -eq 1 ]
+}
+
 @test "names with newlines, semicolons and bytes that are no UTF-8 break no file" {
 	can_sample
 	name=$'we;ird\n\xff<b>'
