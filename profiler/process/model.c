@@ -445,29 +445,37 @@ static void identify(struct proc_model *m, struct proc_process *p)
 	}
 }
 
-uint32_t proc_model_process_id(struct proc_model *m, uint32_t process)
+/* Its parent is in the recording, or unknown. */
+static void record_process(struct proc_model *m, struct proc_process *p)
 {
-	struct proc_process *p = proc_process_at(m, process);
-	uint32_t parent = 0;
-
-	if (p->id)
-		return p->id;
 	if (!p->identity_known)
 		identify(m, p);
-	if (p->parent != NONE) {
-		parent = proc_model_process_id(m, p->parent);
-		p = proc_process_at(m, process);
-	}
-	p->id = recording_add_process(m->writer,
-				      &(struct recording_process){
-					      .pid = p->pid,
-					      .ns_pid = p->ns_pid == p->pid ? 0 : p->ns_pid,
-					      .parent = parent,
-					      .uid = p->uid,
-					      .start_ns = p->start_ns,
-					      .root = p->root,
-				      });
-	return p->id;
+	p->id = recording_add_process(
+		m->writer,
+		&(struct recording_process){
+			.pid = p->pid,
+			.ns_pid = p->ns_pid == p->pid ? 0 : p->ns_pid,
+			.parent = p->parent == NONE ? 0 : proc_process_at(m, p->parent)->id,
+			.uid = p->uid,
+			.start_ns = p->start_ns,
+			.root = p->root,
+		});
+}
+
+uint32_t proc_model_process_id(struct proc_model *m, uint32_t process)
+{
+	VEC(uint32_t) line = { 0 };
+
+	/* No recursion: where each forks the next, a line of descent has any length. The limit is
+	 * for a circle, which lost records and numbers that come back can make. */
+	for (uint32_t i = process;
+	     i != NONE && !proc_process_at(m, i)->id && line.count < m->processes.count;
+	     i = proc_process_at(m, i)->parent)
+		vec_push(&line, i);
+	while (line.count)
+		record_process(m, proc_process_at(m, line.items[--line.count]));
+	vec_deinit(&line);
+	return proc_process_at(m, process)->id;
 }
 
 uint32_t proc_model_thread_id(struct proc_model *m, uint32_t thread)
