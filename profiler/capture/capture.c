@@ -12,6 +12,7 @@
 
 #include "base/file.h"
 #include "profiler/capture/session.h"
+#include "profiler/perf/limits.h"
 
 #define FREQUENCY_DEFAULT 997
 

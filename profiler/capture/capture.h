@@ -1,14 +1,15 @@
 /*
  * A recording session: starts a command or attaches to what runs, drains the kernel's rings while
- *the program runs (a thread of its own unwinds every sample, so that no copy of a stack reaches the
- * disk), follows forks, execs and mappings, and keeps the ledger of what was expected and what
- *came.
+ * the program runs (a thread of its own unwinds every sample, so that no copy of a stack reaches
+ * the disk), follows forks, execs and mappings, and keeps the ledger of what was expected and what
+ * came.
  *
- *	capture_start()          the targets are being sampled when it returns
- *	capture_wait() ...       until it says CAPTURE_OVER, or the caller has enough
- *	capture_stop()           no more samples
- *	capture_finish()         the rest is drained; ledger, facts and diagnostics are in the
- *writer names are embedded, recording_close(capture_take_writer()) capture_destroy()
+ *	capture_start()       the targets are being sampled when it returns
+ *	capture_wait() ...    until it says CAPTURE_OVER, or the caller has enough
+ *	capture_stop()        no more samples
+ *	capture_finish()      the rest is drained; ledger, facts and diagnostics are written
+ *	capture_take_writer() names are added to it, and it is closed
+ *	capture_destroy()
  *
  * The writer belongs to the session's thread from capture_start() to capture_finish().
  */
@@ -106,8 +107,8 @@ pid_t capture_command_pid(const struct capture *c);
 /* Whether the command's process has ended, and how: wait()'s status. With `block` waits for it. */
 bool capture_command_status(struct capture *c, bool block, int *ret_status);
 
-/* The image of a file of the recording, as it was when it was mapped: it may be gone from its folder
- * since. Borrowed until capture_destroy(); NULL where it could not be opened. After
+/* The image of a file of the recording, as it was when it was mapped: it may be gone from its
+ * folder since. Borrowed until capture_destroy(); NULL where it could not be opened. After
  * capture_finish(). */
 const struct image *capture_image(const struct capture *c, uint32_t file);
 

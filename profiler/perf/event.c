@@ -9,7 +9,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/file.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "profiler/perf/explain.h"
@@ -161,20 +160,4 @@ bool pev_read(int fd, const struct pev_sampling *s, struct pev_count *ret)
 		return false;
 	*ret = (struct pev_count){ words[0], words[1], words[2], words[3], words[4] };
 	return true;
-}
-
-uint64_t pev_max_sample_rate(void)
-{
-	char *text;
-	struct error *err =
-		file_read_proc("/proc/sys/kernel/perf_event_max_sample_rate", 64, &text, NULL);
-	uint64_t rate = 0;
-
-	if (err) {
-		error_free(err);
-		return 0;
-	}
-	rate = strtoull(text, NULL, 10);
-	free(text);
-	return rate;
 }

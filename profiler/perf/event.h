@@ -63,9 +63,6 @@ struct pev_count {
 };
 bool pev_read(int fd, const struct pev_sampling *s, struct pev_count *ret);
 
-/* The highest rate that the kernel allows now; 0 where it does not say. */
-uint64_t pev_max_sample_rate(void);
-
 /* The registers asked for (PERF_REG_*), as a mask, on this machine. */
 uint64_t pev_regs_mask(void);
 

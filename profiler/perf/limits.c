@@ -107,6 +107,13 @@ static uint64_t limit_value(rlim_t v)
 	return v == RLIM_INFINITY ? UINT64_MAX : v;
 }
 
+uint64_t pev_max_sample_rate(void)
+{
+	int rate = read_setting("/proc/sys/kernel/perf_event_max_sample_rate");
+
+	return rate > 0 ? (uint64_t)rate : 0;
+}
+
 void pev_limits_read(struct pev_limits *ret)
 {
 	struct rlimit r;
@@ -119,9 +126,8 @@ void pev_limits_read(struct pev_limits *ret)
 	ret->kptr_restrict = read_setting("/proc/sys/kernel/kptr_restrict");
 	ret->ptrace_scope = read_setting("/proc/sys/kernel/yama/ptrace_scope");
 
-	int rate = read_setting("/proc/sys/kernel/perf_event_max_sample_rate");
 	int mlock_kb = read_setting("/proc/sys/kernel/perf_event_mlock_kb");
-	ret->max_sample_rate = rate > 0 ? (uint64_t)rate : 0;
+	ret->max_sample_rate = pev_max_sample_rate();
 	ret->mlock_kb = mlock_kb > 0 ? (uint64_t)mlock_kb : 0;
 
 	if (getrlimit(RLIMIT_MEMLOCK, &r) == 0)

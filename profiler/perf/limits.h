@@ -38,6 +38,9 @@ struct pev_limits {
 
 void pev_limits_read(struct pev_limits *ret);
 
+/* The highest rate that the kernel allows now, in Hz; 0 where it does not say. */
+uint64_t pev_max_sample_rate(void);
+
 /* The two capabilities that lift perf_event_paranoid, where they count. */
 bool pev_limits_privileged(const struct pev_limits *l);
 
