@@ -20,7 +20,6 @@ struct naming {
 	const struct recording *r;
 	struct recording_writer *writer; /* where the names go; NULL: into `own` */
 	struct recording *own;
-	uint32_t only_process;			 /* its run-time code only; 0: everything */
 	const struct naming_images *open_images; /* may be NULL */
 	bool same_boot;
 	bool with_perf_maps;
@@ -233,10 +232,8 @@ static void name_file(struct naming *n, const struct target *targets, size_t cou
 	free(addresses);
 }
 
-static bool is_wanted(const struct naming *n, const struct recording_file *f)
+static bool has_names(const struct recording_file *f)
 {
-	if (n->only_process)
-		return f->kind == RECORDING_FILE_JIT && f->process == n->only_process;
 	return f->kind != RECORDING_FILE_OTHER && f->kind != RECORDING_FILE_SENTINEL;
 }
 
@@ -250,7 +247,7 @@ static void run(struct naming *n)
 		named[r->symbols.items[i].location] = true;
 	for (uint32_t i = 1; i < r->locations.count; i++) {
 		const struct recording_location *l = &r->locations.items[i];
-		if (!named[i] && is_wanted(n, &r->files.items[l->file]))
+		if (!named[i] && has_names(&r->files.items[l->file]))
 			vec_push(&targets, (struct target){ l->file, i, naming_address(l) });
 	}
 	free(named);
@@ -282,14 +279,6 @@ void naming_embed(struct recording_writer *w, const struct naming_images *open_i
 			      .same_boot = true,
 			      .with_perf_maps = true,
 			      .stop = stop });
-}
-
-void naming_perf_map(struct recording_writer *w, uint32_t process)
-{
-	run(&(struct naming){ .r = recording_written(w),
-			      .writer = w,
-			      .only_process = process,
-			      .with_perf_maps = true });
 }
 
 static bool is_same_boot(const struct recording *r)

@@ -11,24 +11,21 @@
 #include "profiler/recording/recording.h"
 #include "symbolizer/elf/image.h"
 
-/*
- * Names every location that the writer has and that has no name yet, by adding symbols to it. What
- * could not be named for a reason (a file that is gone, or another than the mapped one; hidden
- * kernel symbols) becomes a diagnostic. Where `stop` (may be NULL) becomes non-zero the rest stays
- * without names. Files that the capture still has open (`open_images`, may be NULL) are taken from
- * there, as they may be gone from their folder. The caller flushes or closes the writer.
- */
+/* Files that the capture still has open: they may be gone from their folders. */
 struct naming_images {
 	/* The image of a file of the recording, borrowed; NULL: not open. */
 	const struct image *(*find)(void *context, uint32_t file);
 	void *context;
 };
+
+/*
+ * Names every location that the writer has and that has no name yet, by adding symbols to it. What
+ * could not be named for a reason (a file that is gone, or another than the mapped one; hidden
+ * kernel symbols) becomes a diagnostic. Where `stop` (may be NULL) becomes non-zero the rest stays
+ * without names. `open_images` may be NULL. The caller flushes or closes the writer.
+ */
 void naming_embed(struct recording_writer *w, const struct naming_images *open_images,
 		  const volatile sig_atomic_t *stop);
-
-/* The same for the run-time compiled code of one process: for when it exits, as its perf map
- * may go with it. */
-void naming_perf_map(struct recording_writer *w, uint32_t process);
 
 /* Names what a recording that was read does not name itself, where it was cut or never named. Files
  * only, and the kernel if it is still the same boot: a perf map may be another process's by now. */

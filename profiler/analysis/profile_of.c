@@ -156,11 +156,12 @@ static uint32_t mapping_of(struct translation *t, uint32_t file)
 {
 	const struct recording_file *f = &t->r->files.items[file];
 	const struct recording_mapping *first = &t->r->mappings.items[t->first_mapping[file]];
-	struct profile_mapping m = { .file = string_of(t, f->path) };
 	char hex[BUILD_ID_HEX_MAX];
 
 	if (t->mappings[file] != NOT_YET)
 		return t->mappings[file];
+
+	struct profile_mapping m = { .file = string_of(t, f->path) };
 	if (f->kind == RECORDING_FILE_KERNEL)
 		m.file = profile_string(t->p, "[kernel.kallsyms]_text");
 	if (f->build_id.size)

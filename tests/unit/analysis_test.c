@@ -285,7 +285,7 @@ static void perf_maps_name_run_time_code(void **state)
 								.end = 0x7f1000001000 });
 	sample(&s, s.leader, push(&s, 0, jit, 0x7f1000000110, false), UNWIND_OK_STOP);
 	sample(&s, s.leader, push(&s, 0, jit, 0x7f1000000800, false), UNWIND_OK_STOP);
-	naming_perf_map(s.w, process);
+	naming_embed(s.w, NULL, NULL);
 	unlink(map);
 	close_scene(&s, &r);
 	profile_of(&r, &p);
