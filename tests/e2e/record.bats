@@ -32,6 +32,7 @@ can_sample() {
 	[ "$status" -eq 0 ]
 	[ -s cprof.cprof ] && [ -s cprof.svg ] && [ -s cprof.pb.gz ]
 	[[ "$output" == *"complete"* ]]
+	[[ "$output" == *"whole ones end at _start (burn)"* ]]
 	[[ "$output" == *"cprof.svg"* ]]
 	[ "$(stat -c %a cprof.cprof)" = 600 ]
 	cp cprof.cprof first.cprof
