@@ -382,7 +382,7 @@ static struct error *decode_samples(struct decoder *d, struct cursor c)
 	struct columns columns;
 
 	TRY(open_columns(&c, SAMPLE_COLUMNS, &columns));
-	sample_model_clear(&d->samples);
+	sample_model_begin_chunk(&d->samples);
 	for (uint64_t i = 0; i < columns.records; i++)
 		TRY(decode_sample(d, &columns));
 	return NULL;

@@ -219,7 +219,7 @@ void encode_samples(struct encoder *e, const struct recording *r, size_t from, s
 {
 	struct sample_model *m = &e->samples;
 
-	sample_model_clear(m);
+	sample_model_begin_chunk(m);
 	for (size_t i = from; i < to; i++) {
 		const struct recording_sample *s = &r->samples.items[i];
 		uint32_t comm = sample_model_comm(m, s->thread);

@@ -126,9 +126,20 @@ struct address_model {
 	VEC(uint64_t) last; /* by file */
 };
 
+struct sample_model_cpu {
+	uint64_t next_time; /* when its next sample is due; 0: not known */
+	uint64_t chunk;
+};
+
+struct sample_model_thread {
+	uint32_t comm;
+	uint64_t chunk;
+};
+
 struct sample_model {
-	VEC(uint64_t) next_time; /* by CPU: when its next sample is due; 0: not known */
-	VEC(uint32_t) comm;	 /* by thread */
+	VEC(struct sample_model_cpu) cpus;
+	VEC(struct sample_model_thread) threads;
+	uint64_t chunk; /* the present one: what an entry of another one says no longer holds */
 	struct recording_sample last;
 };
 
@@ -138,7 +149,7 @@ uint64_t *address_model_at(struct address_model *m, uint32_t file);
 uint64_t sample_model_time(struct sample_model *m, uint16_t cpu);
 uint32_t sample_model_comm(struct sample_model *m, uint32_t thread);
 void sample_model_add(struct sample_model *m, const struct recording_sample *s, uint64_t period);
-void sample_model_clear(struct sample_model *m);
+void sample_model_begin_chunk(struct sample_model *m);
 void sample_model_deinit(struct sample_model *m);
 
 #endif

@@ -81,39 +81,55 @@ uint64_t *address_model_at(struct address_model *m, uint32_t file)
 	return &m->last.items[file];
 }
 
+static struct sample_model_cpu *cpu_of(struct sample_model *m, uint16_t cpu)
+{
+	while (m->cpus.count <= cpu)
+		vec_push(&m->cpus, (struct sample_model_cpu){ 0 });
+	struct sample_model_cpu *c = &m->cpus.items[cpu];
+	if (c->chunk != m->chunk)
+		*c = (struct sample_model_cpu){ .chunk = m->chunk };
+	return c;
+}
+
+static struct sample_model_thread *thread_of(struct sample_model *m, uint32_t thread)
+{
+	while (m->threads.count <= thread)
+		vec_push(&m->threads, (struct sample_model_thread){ 0 });
+	struct sample_model_thread *t = &m->threads.items[thread];
+	if (t->chunk != m->chunk)
+		*t = (struct sample_model_thread){ .chunk = m->chunk };
+	return t;
+}
+
 /* The first sample of a CPU in a chunk is told from the sample before it. */
 uint64_t sample_model_time(struct sample_model *m, uint16_t cpu)
 {
-	while (m->next_time.count <= cpu)
-		vec_push(&m->next_time, 0);
-	return m->next_time.items[cpu] ? m->next_time.items[cpu] : m->last.time_ns;
+	uint64_t next = cpu_of(m, cpu)->next_time;
+
+	return next ? next : m->last.time_ns;
 }
 
 uint32_t sample_model_comm(struct sample_model *m, uint32_t thread)
 {
-	while (m->comm.count <= thread)
-		vec_push(&m->comm, 0);
-	return m->comm.items[thread];
+	return thread_of(m, thread)->comm;
 }
 
 void sample_model_add(struct sample_model *m, const struct recording_sample *s, uint64_t period)
 {
-	(void)sample_model_time(m, s->cpu);
-	(void)sample_model_comm(m, s->thread);
-	m->next_time.items[s->cpu] = s->time_ns + period;
-	m->comm.items[s->thread] = s->comm;
+	cpu_of(m, s->cpu)->next_time = s->time_ns + period;
+	thread_of(m, s->thread)->comm = s->comm;
 	m->last = *s;
 }
 
-void sample_model_clear(struct sample_model *m)
+/* Nothing is emptied: a recording may have many threads, and chunks with few samples. */
+void sample_model_begin_chunk(struct sample_model *m)
 {
-	m->next_time.count = 0;
-	m->comm.count = 0;
+	m->chunk++;
 	m->last = (struct recording_sample){ 0 };
 }
 
 void sample_model_deinit(struct sample_model *m)
 {
-	vec_deinit(&m->next_time);
-	vec_deinit(&m->comm);
+	vec_deinit(&m->cpus);
+	vec_deinit(&m->threads);
 }
