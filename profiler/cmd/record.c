@@ -442,6 +442,7 @@ static struct error *run_session(struct record *r, int *ret_status)
 	const char *left = outputs_finish(&r->outputs, err != NULL);
 
 	/* --duration ends the recording, not the command: the files are there, now wait. */
+	watch_until_ended(&r->watch, c);
 	*ret_status = status_of_command(c);
 	capture_destroy(c);
 	if (err || gate_failed)

@@ -1,6 +1,7 @@
 #include "profiler/cmd/record_watch.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/signalfd.h>
@@ -14,11 +15,20 @@
 
 static volatile sig_atomic_t interrupted;
 
-struct error *watch_init(struct watch *w, bool quiet)
+static void block_watched(sigset_t *set)
 {
 	static const int watched[] = {
 		SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGCHLD
 	};
+
+	sigemptyset(set);
+	for (size_t i = 0; i < ARRAY_SIZE(watched); i++)
+		sigaddset(set, watched[i]);
+	sigprocmask(SIG_BLOCK, set, NULL);
+}
+
+struct error *watch_init(struct watch *w, bool quiet)
+{
 	sigset_t set;
 
 	/* whoever started us may not care for its children: the status of ours would be lost */
@@ -28,10 +38,7 @@ struct error *watch_init(struct watch *w, bool quiet)
 	sigemptyset(&set);
 	sigaddset(&set, SIGPIPE);
 	sigprocmask(SIG_BLOCK, &set, NULL);
-	sigemptyset(&set);
-	for (size_t i = 0; i < ARRAY_SIZE(watched); i++)
-		sigaddset(&set, watched[i]);
-	sigprocmask(SIG_BLOCK, &set, NULL);
+	block_watched(&set);
 	w->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (w->signals < 0)
 		return error_errno(errno, "cannot watch signals");
@@ -142,6 +149,22 @@ const volatile sig_atomic_t *watch_until_named(struct watch *w)
 	sigaddset(&set, SIGTERM);
 	sigprocmask(SIG_UNBLOCK, &set, NULL);
 	return &interrupted;
+}
+
+void watch_until_ended(struct watch *w, struct capture *c)
+{
+	sigset_t set;
+	int status;
+
+	block_watched(&set);
+	while (capture_command_pid(c) && !capture_command_status(c, false, &status)) {
+		struct pollfd fd = { w->signals, POLLIN, 0 };
+		struct signalfd_siginfo s;
+
+		poll(&fd, 1, -1);
+		while (read(w->signals, &s, sizeof(s)) == (ssize_t)sizeof(s))
+			handle_signal(&s, c);
+	}
 }
 
 void watch_deinit(struct watch *w)

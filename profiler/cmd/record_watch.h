@@ -31,6 +31,9 @@ void watch_run(struct watch *w, struct capture *c, pid_t timer);
 /* From here on ctrl-C sets the returned flag, and a second one ends cprof. */
 const volatile sig_atomic_t *watch_until_named(struct watch *w);
 
+/* Waits for the command where it runs on after the recording, and passes signals on as before. */
+void watch_until_ended(struct watch *w, struct capture *c);
+
 void watch_deinit(struct watch *w);
 
 #endif

@@ -265,6 +265,21 @@ for i in range(60000): json.loads(json.dumps({"a": [i, str(i)]}))'
 	[ -s x.folded ]
 }
 
+@test "a program that runs on after --duration gets its signals, and cprof its status" {
+	can_sample
+	"$CPROF" record -q --duration 0.3 -o x.folded sh -c 'trap "exit 3" TERM; while :; do :; done' &
+	cprof=$!
+	for _ in $(seq 100); do
+		[ -s x.folded ] && break
+		sleep 0.1
+	done
+	sleep 0.5
+	kill -TERM $cprof
+	status=0
+	wait $cprof || status=$?
+	[ "$status" -eq 3 ]
+}
+
 @test "what cannot be started leaves the recording of before, and status 1" {
 	can_sample
 	echo before >cprof.cprof
