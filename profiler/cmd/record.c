@@ -94,7 +94,7 @@ static struct error *set_min_complete(void *target, const char *value)
 	return NULL;
 }
 
-/* Parses the command line; with --help prints it and returns with *ret_help set. */
+/* Parses the command line; with --help prints the options and sets *ret_help. */
 static struct error *parse_command_line(struct record *r, int argc, char **argv, bool *ret_help)
 {
 	const struct option_spec specs[] = {
@@ -144,18 +144,17 @@ static struct error *parse_command_line(struct record *r, int argc, char **argv,
 		{ "cgroup", 0, OPTION_CALL, "PATH", NULL, "--cgroup", refuse_later },
 		{ "control", 0, OPTION_CALL, "FIFO", NULL, "--control", refuse_later },
 		{ "open", 0, OPTION_CALL, NULL, NULL, "--open", refuse_later },
+		{ "help", 'h', OPTION_FLAG, NULL, "this text", ret_help, NULL },
 	};
 	const struct options options = { specs, ARRAY_SIZE(specs), true };
 	int first;
 
-	if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
+	TRY(options_parse(&options, argc, argv, &first));
+	if (*ret_help) {
 		printf("usage: cprof record [OPTIONS] [--] COMMAND [ARG...]\n"
 		       "       cprof record [OPTIONS] -p PID|NAME,..\n\n");
 		options_print(&options, stdout);
-		*ret_help = true;
-		return NULL;
 	}
-	TRY(options_parse(&options, argc, argv, &first));
 	r->words = argv + first;
 	return NULL;
 }
@@ -419,6 +418,14 @@ static struct error *prepare(struct record *r, int argc, char **argv, bool *ret_
 	return watch_init(&r->watch, r->quiet);
 }
 
+static struct error *hint_at_recording(struct error *err, const char *left)
+{
+	const char *hint = error_hint_of(err);
+	CLEANUP(mem_cleanup) char *before = hint ? mem_printf("%s; ", hint) : mem_strdup("");
+
+	return error_hint(err, "%sthe recording is left as %s", before, left);
+}
+
 /* From the first sample to the last file; *ret_status is the exit status where there is no error.
  */
 static struct error *run_session(struct record *r, int *ret_status)
@@ -447,7 +454,7 @@ static struct error *run_session(struct record *r, int *ret_status)
 	capture_destroy(c);
 	if (err || gate_failed)
 		*ret_status = 1;
-	return left ? error_hint(err, "the recording is left as %s", left) : err;
+	return left ? hint_at_recording(err, left) : err;
 }
 
 static void record_deinit(struct record *r)

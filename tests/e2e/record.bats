@@ -250,6 +250,8 @@ for i in range(60000): json.loads(json.dumps({"a": [i, str(i)]}))'
 	run bash -c 'ulimit -f 1; "$0" record -o x.cprof sh -c "\"\$0\" 1; kill -XFSZ \$\$" "$1" 2>&1 | cat; exit ${PIPESTATUS[0]}' "$CPROF" "$(burn)"
 	[ "$status" -eq 1 ]
 	[[ "$output" == *"File too large"*"ulimit -f"* ]]
+	run bash -c 'ulimit -f 1; "$0" record -o x.svg "$1" 1 2>&1 | cat' "$CPROF" "$(burn)"
+	[[ "$output" == *"ulimit -f"*"left as cprof.cprof"* ]]
 	run "$CPROF" record -q -o x.folded sh -c 'kill -XFSZ $$'
 	[ "$status" -eq 153 ]
 }
