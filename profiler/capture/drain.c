@@ -69,7 +69,7 @@ static void handle_exit(struct capture *c, const struct pev_record *r)
 {
 	uint32_t process = map_find(&c->model.by_pid, r->pid);
 
-	proc_model_exit(&c->model, r->pid, r->tid, r->time);
+	proc_model_exit(&c->model, r->tid, r->time);
 	if (process != MAP_NONE && !proc_process_at(&c->model, process)->live_threads)
 		vec_push(&c->ended, process);
 }
@@ -227,7 +227,7 @@ void drain_round(struct capture *c, uint64_t until_ns)
 /* Threads that the model thinks alive, though their exit was lost, or was never told. */
 static void check_live(struct capture *c)
 {
-	for (size_t i = 0; i < c->model.threads.count && c->ledger.lost_records; i++) {
+	for (uint32_t i = 0; i < c->model.threads.count && c->ledger.lost_records; i++) {
 		const struct proc_thread *t = &c->model.threads.items[i];
 		uint32_t pid = proc_process_at(&c->model, t->process)->pid;
 		char path[64];
@@ -236,7 +236,7 @@ static void check_live(struct capture *c)
 			continue;
 		snprintf(path, sizeof(path), "/proc/%u/task/%u", pid, t->tid);
 		if (access(path, F_OK) != 0)
-			proc_model_exit(&c->model, pid, t->tid, session_now());
+			proc_model_end(&c->model, i);
 	}
 }
 

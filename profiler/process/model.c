@@ -240,16 +240,23 @@ void proc_model_fork(struct proc_model *m, uint32_t pid, uint32_t ppid, uint32_t
 	proc_thread_at(m, add_thread(m, process, tid, comm, time_ns))->was_told = true;
 }
 
-void proc_model_exit(struct proc_model *m, uint32_t pid, uint32_t tid, uint64_t time_ns)
+void proc_model_exit(struct proc_model *m, uint32_t tid, uint64_t time_ns)
 {
-	uint32_t index = map_find(&m->by_tid, tid);
-	struct proc_process *p;
+	uint32_t thread = map_find(&m->by_tid, tid);
 
 	note_time(m, time_ns);
-	if (index == NONE || proc_thread_at(m, index)->has_ended)
+	if (thread != NONE)
+		proc_model_end(m, thread);
+}
+
+void proc_model_end(struct proc_model *m, uint32_t thread)
+{
+	struct proc_thread *t = proc_thread_at(m, thread);
+	struct proc_process *p = proc_process_at(m, t->process);
+
+	if (t->has_ended)
 		return;
-	proc_thread_at(m, index)->has_ended = true;
-	p = proc_process_at(m, proc_thread_at(m, index)->process);
+	t->has_ended = true;
 	m->live_threads--;
 	if (--p->live_threads > 0)
 		return;

@@ -72,7 +72,12 @@ void proc_model_deinit(struct proc_model *m); /* after the tables are destroyed 
 
 void proc_model_fork(struct proc_model *m, uint32_t pid, uint32_t ppid, uint32_t tid, uint32_t ptid,
 		     uint64_t time_ns);
-void proc_model_exit(struct proc_model *m, uint32_t pid, uint32_t tid, uint64_t time_ns);
+void proc_model_exit(struct proc_model *m, uint32_t tid, uint64_t time_ns);
+
+/* The same for a thread by its index, whose number may be another one's by now: its end was lost.
+ */
+void proc_model_end(struct proc_model *m, uint32_t thread);
+
 void proc_model_comm(struct proc_model *m, uint32_t pid, uint32_t tid, const char *name,
 		     bool is_exec, uint64_t time_ns);
 void proc_model_map(struct proc_model *m, uint32_t pid, uint64_t start, uint64_t end,

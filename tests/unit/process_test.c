@@ -216,12 +216,12 @@ static void processes_end_with_their_last_thread(void **state)
 	start_process(f, PID, "main");
 	proc_model_fork(m, PID, PID, PID + 7, PID, 200);
 	assert_int_equal(m->live_threads, 2);
-	proc_model_exit(m, PID, PID, 300); /* pthread_exit in main */
+	proc_model_exit(m, PID, 300); /* pthread_exit in main */
 	assert_string_equal(mapped_at(f, PID, TEXT), "/lib/one");
-	proc_model_exit(m, PID, PID + 7, 400);
+	proc_model_exit(m, PID + 7, 400);
 	assert_int_equal(m->live_threads, 0);
 	assert_string_equal(mapped_at(f, PID, TEXT), "no memory");
-	proc_model_exit(m, PID, PID + 7, 401); /* told twice: nothing happens */
+	proc_model_exit(m, PID + 7, 401); /* told twice: nothing happens */
 	assert_int_equal(m->live_threads, 0);
 }
 
@@ -234,13 +234,13 @@ static void an_exec_in_a_thread_leaves_that_one(void **state)
 	start_process(f, PID, "main");
 	proc_model_fork(m, PID, PID, PID + 7, PID, 200);
 	proc_model_fork(m, PID, PID, PID + 8, PID, 200);
-	proc_model_exit(m, PID, PID + 8, 300);
-	proc_model_exit(m, PID, PID, 301);
+	proc_model_exit(m, PID + 8, 300);
+	proc_model_exit(m, PID, 301);
 	proc_model_comm(m, PID, PID, "new", true, 302);
 	assert_int_equal(m->live_threads, 1);
-	proc_model_exit(m, PID, PID + 7, 303); /* whoever has looked for it: it is no more */
+	proc_model_exit(m, PID + 7, 303); /* whoever has looked for it: it is no more */
 	assert_int_equal(m->live_threads, 1);
-	proc_model_exit(m, PID, PID, 400);
+	proc_model_exit(m, PID, 400);
 	assert_int_equal(m->live_threads, 0);
 	assert_string_equal(mapped_at(f, PID, TEXT), "no memory");
 }
@@ -256,7 +256,7 @@ static void numbers_come_back(void **state)
 
 	uint32_t first = proc_model_thread(m, PID + 1, PID + 1, 220);
 
-	proc_model_exit(m, PID + 1, PID + 1, 230);
+	proc_model_exit(m, PID + 1, 230);
 	proc_model_fork(m, PID + 1, PID, PID + 1, PID, 300);
 
 	uint32_t second = proc_model_thread(m, PID + 1, PID + 1, 310);
@@ -264,6 +264,26 @@ static void numbers_come_back(void **state)
 	assert_int_not_equal(first, second);
 	assert_int_not_equal(proc_thread_at(m, first)->process, proc_thread_at(m, second)->process);
 	assert_string_equal(mapped_at(f, PID + 1, TEXT), "/lib/one");
+}
+
+static void a_lost_end_is_not_that_of_the_next_one_of_its_number(void **state)
+{
+	struct fixture *f = *state;
+	struct proc_model *m = &f->model;
+
+	start_process(f, PID, "main");
+	proc_model_fork(m, PID, PID, PID + 7, PID, 200);
+	uint32_t first = proc_model_find_thread(m, PID + 7);
+
+	start_process(f, PID + 1, "other");
+	proc_model_fork(m, PID + 1, PID + 1, PID + 7, PID + 1, 300);
+	uint32_t second = proc_model_find_thread(m, PID + 7);
+
+	assert_int_not_equal(first, second);
+	proc_model_end(m, first);
+	assert_true(proc_thread_at(m, first)->has_ended);
+	assert_false(proc_thread_at(m, second)->has_ended);
+	assert_int_equal(m->live_threads, 3);
 }
 
 static void names_have_a_history(void **state)
@@ -490,6 +510,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(an_exec_in_a_thread_leaves_that_one, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(numbers_come_back, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_lost_end_is_not_that_of_the_next_one_of_its_number, setup, teardown),
 		cmocka_unit_test_setup_teardown(names_have_a_history, setup, teardown),
 		cmocka_unit_test_setup_teardown(late_news_of_scanned_processes, setup, teardown),
 		cmocka_unit_test_setup_teardown(places_are_addresses_of_the_file, setup, teardown),
