@@ -239,10 +239,17 @@ function showFrames() {
 		/* most of a large graph is as it was: what is hidden keeps its place for the way back */
 		if (x === f.at && w === f.share && y === f.y && inner === f.inner)
 			continue;
-		f.rect.setAttribute("x", (100 * x).toFixed(4) + "%");
-		f.rect.setAttribute("width", (100 * w).toFixed(4) + "%");
-		f.rect.setAttribute("y", y);
-		Object.assign(f, { at: x, share: w, y, inner });
+		/* each attribute written makes the browser compute the style anew */
+		if (x !== f.at)
+			f.rect.setAttribute("x", (100 * x).toFixed(4) + "%");
+		if (w !== f.share)
+			f.rect.setAttribute("width", (100 * w).toFixed(4) + "%");
+		if (y !== f.y)
+			f.rect.setAttribute("y", y);
+		f.at = x;
+		f.share = w;
+		f.y = y;
+		f.inner = inner;
 		if (f.wide !== (w * inner >= WIDE)) {
 			f.wide = !f.wide;
 			f.g.classList.toggle("wide", f.wide);
