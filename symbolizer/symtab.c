@@ -81,9 +81,8 @@ static int compare_starts(const void *pa, const void *pb)
 	return a->start < b->start ? -1 : a->start > b->start;
 }
 
-/* By start; what starts together is put in order by the rank of aliases. Symbols come in any order,
- * and tens of thousands of them are common. Only the bits in which the starts differ are looked at.
- */
+/* By start. Symbols come in any order, and tens of thousands of them are common. Only the bits in
+ * which the starts differ are looked at. */
 static void sort_by_start(struct symbol *symbols, size_t n)
 {
 	uint64_t low = UINT64_MAX, high = 0;
