@@ -20,6 +20,12 @@ void utf8_add_valid(struct buf *out, const char *s, size_t n);
 /* Adds a number with separators between thousands: 1,234,567. */
 void text_add_thousands(struct buf *out, uint64_t v);
 
+/* The word that follows a number: `one` where that is 1, else `many`. */
+static inline const char *text_plural(uint64_t n, const char *one, const char *many)
+{
+	return n == 1 ? one : many;
+}
+
 /* Adds n bytes for a terminal: control characters as \n or \x1b, the rest as it is. Names of files
  * and programs come from outside: print them through this. */
 void text_add_printable(struct buf *out, const char *s, size_t n);

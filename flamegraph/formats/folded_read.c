@@ -11,8 +11,8 @@
  * after, of a differential profile: the last is kept). Lines without a count are left out. All of
  * it is said once, with how many lines. Names keep their bytes, except that what is not UTF-8
  * becomes U+FFFD; an empty name becomes `[unknown]`. The suffixes `_[k]`, `_[j]` become the frame's
- * kind,
- * `_[i]` makes it an inlined line of the frame before it; `-` and `--` are separators, no code.
+ * kind, `_[i]` makes it an inlined line of the frame before it; `-` and `--` are separators, no
+ * code.
  */
 #include "flamegraph/formats/folded.h"
 
@@ -96,12 +96,9 @@ static uint32_t push_frame(struct reader *r, uint32_t stack, const char *s, uint
 		vec_push(&r->frames, parse_frame(r, s, n));
 	}
 	const struct frame *f = &r->frames.items[*id];
-	if (!f->inlined || !stack)
-		return profile_push(r->p, stack, f->location);
-
-	struct profile_stack outer = r->p->stacks.items[stack];
-	return profile_push(r->p, outer.parent,
-			    profile_inline_location(r->p, outer.location, f->name));
+	if (f->inlined)
+		return profile_push_inlined(r->p, stack, f->name, f->location);
+	return profile_push(r->p, stack, f->location);
 }
 
 /* --- stacks --- */
@@ -377,22 +374,25 @@ bool folded_detect(const void *bytes, size_t size, bool whole)
 static void tell(const struct reader *r, const struct format_notices *n)
 {
 	if (r->without_count)
-		format_notice(n,
-			      "%llu lines have no count and are left out, the first is line %llu",
+		format_notice(n, "%llu %s no count and %s left out, the first is line %llu",
 			      (unsigned long long)r->without_count,
+			      text_plural(r->without_count, "line has", "lines have"),
+			      text_plural(r->without_count, "is", "are"),
 			      (unsigned long long)r->first_without_count);
 	if (r->two_counts)
-		format_notice(n, "%llu lines have two counts (before and after): the last is used",
-			      (unsigned long long)r->two_counts);
+		format_notice(n, "%llu %s two counts (before and after): the last is used",
+			      (unsigned long long)r->two_counts,
+			      text_plural(r->two_counts, "line has", "lines have"));
 	if (r->decimals)
-		format_notice(n, "%llu counts have decimals: they are rounded, their sum is kept",
-			      (unsigned long long)r->decimals);
+		format_notice(n, "%llu %s rounded, the sum is kept",
+			      (unsigned long long)r->decimals,
+			      text_plural(r->decimals, "count has decimals: it is",
+					  "counts have decimals: they are"));
 	if (r->too_large)
-		format_notice(n, "%llu counts are too large for 64 bits and are cut",
-			      (unsigned long long)r->too_large);
-	if (r->not_utf8)
-		format_notice(n, "%llu names are not UTF-8: their odd bytes are shown as U+FFFD",
-			      (unsigned long long)r->not_utf8);
+		format_notice(n, "%llu %s cut", (unsigned long long)r->too_large,
+			      text_plural(r->too_large, "count is too large for 64 bits and is",
+					  "counts are too large for 64 bits and are"));
+	format_notice_not_utf8(n, r->not_utf8);
 }
 
 struct error *folded_read(const void *bytes, size_t size, const struct read_options *o,

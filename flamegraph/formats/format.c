@@ -2,7 +2,7 @@
 
 #include <stdarg.h>
 
-#include "base/buf.h"
+#include "base/text.h"
 #include "flamegraph/formats/folded.h"
 #include "flamegraph/formats/perf_script.h"
 #include "flamegraph/formats/pprof.h"
@@ -25,6 +25,14 @@ void format_notice(const struct format_notices *n, const char *fmt, ...)
 	va_end(args);
 	n->notice(n->context, text);
 	free(text);
+}
+
+void format_notice_not_utf8(const struct format_notices *n, uint64_t count)
+{
+	if (count)
+		format_notice(
+			n, "%llu %s odd bytes are shown as U+FFFD", (unsigned long long)count,
+			text_plural(count, "name is not UTF-8: its", "names are not UTF-8: their"));
 }
 
 uint32_t format_shown_type(const struct profile *p, const struct write_options *o)

@@ -44,6 +44,9 @@ struct format_notices {
 
 void format_notice(const struct format_notices *n, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
+/* Says how many names were not UTF-8, if any were. */
+void format_notice_not_utf8(const struct format_notices *n, uint64_t count);
+
 struct format {
 	const char *name;	     /* as in --from and --to: "folded" */
 	const char *const *suffixes; /* ".folded", ... ended by NULL; the first is the usual one */

@@ -211,8 +211,9 @@ static struct frame make_frame(struct reader *r, const struct frame_line *line)
 	f.name = shown_name(r, line, symbol);
 	f.inlined = r->o->names != NAMES_PERL && piece_is(line->dso, "inlined");
 	f.location = find_location(r, f.name, mapping);
-	while (rest.n) {
-		arrow = memmem(rest.s, rest.n, "->", 2);
+	for (unsigned int parts = 2; rest.n; parts++) {
+		/* What is joined beyond all measure stays in one piece. */
+		arrow = parts < PROFILE_LINES_MAX ? memmem(rest.s, rest.n, "->", 2) : NULL;
 		symbol = (struct piece){ rest.s, arrow ? (size_t)(arrow - rest.s) : rest.n };
 		f.location = profile_inline_location(r->p, f.location, shown_name(r, line, symbol));
 		rest.n -= arrow ? symbol.n + 2 : rest.n;
@@ -267,12 +268,9 @@ static void read_frame(struct reader *r, const char *s, size_t n)
 
 static uint32_t push_frame(struct reader *r, uint32_t stack, const struct frame *f)
 {
-	if (!f->inlined || !stack)
-		return profile_push(r->p, stack, f->location);
-
-	struct profile_stack outer = r->p->stacks.items[stack];
-	return profile_push(r->p, outer.parent,
-			    profile_inline_location(r->p, outer.location, f->name));
+	if (f->inlined)
+		return profile_push_inlined(r->p, stack, f->name, f->location);
+	return profile_push(r->p, stack, f->location);
 }
 
 static uint32_t push_frames(struct reader *r)
@@ -553,23 +551,24 @@ static void tell_names(const struct reader *r, const struct format_notices *n, c
 static void tell(const struct reader *r, const struct format_notices *n)
 {
 	if (!r->o->event && r->others.count) {
-		char *what = mem_printf("%llu samples of other events are left out (--event NAME "
-					"reads one); read is ",
-					(unsigned long long)r->left_out);
+		char *what = mem_printf("%llu %s left out (--event NAME reads one); read is ",
+					(unsigned long long)r->left_out,
+					text_plural(r->left_out, "sample of other events is",
+						    "samples of other events are"));
 		tell_names(r, n, what, r->others.items, r->others.count);
 		free(what);
 	}
 	tell_names(r, n, "events that differ in modifiers only are counted together, with ",
 		   r->merged.items, r->merged.count);
 	if (r->unreadable)
-		format_notice(
-			n, "%llu lines cannot be read and are left out, the first is line %llu",
-			(unsigned long long)r->unreadable, (unsigned long long)r->first_unreadable);
+		format_notice(n, "%llu %s left out, the first is line %llu",
+			      (unsigned long long)r->unreadable,
+			      text_plural(r->unreadable, "line cannot be read and is",
+					  "lines cannot be read and are"),
+			      (unsigned long long)r->first_unreadable);
 	if (r->cut)
 		format_notice(n, "the text ends within a stack: it was cut");
-	if (r->not_utf8)
-		format_notice(n, "%llu names are not UTF-8: their odd bytes are shown as U+FFFD",
-			      (unsigned long long)r->not_utf8);
+	format_notice_not_utf8(n, r->not_utf8);
 }
 
 static struct error *no_samples(const struct reader *r)

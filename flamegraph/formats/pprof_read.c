@@ -39,6 +39,8 @@ struct span {
 /* The rest of the message (types, times, comments) is small. */
 #define MAX_REST  ((size_t)16 << 20)
 #define MAX_TYPES 1000
+/* Real ones are a handful; each set of them is sorted. */
+#define MAX_LABELS 1000
 
 struct reader {
 	struct profile *p;
@@ -313,8 +315,13 @@ static struct error *add_location(struct reader *r, const Pprof__Location *from)
 		      "location");
 }
 
-static struct error *find_labels(struct reader *r, const Pprof__Sample *from, uint32_t *ret)
+static struct error *find_labels(struct reader *r, const Pprof__Sample *from, size_t index,
+				 uint32_t *ret)
 {
+	if (from->n_label > MAX_LABELS)
+		return error_new(ERR_FORMAT, "sample number %zu has %zu labels", index + 1,
+				 from->n_label);
+
 	CLEANUP(mem_cleanup)
 	struct profile_label *labels = mem_calloc(from->n_label + 1, sizeof(*labels));
 	uint32_t n = 0;
@@ -336,7 +343,7 @@ static struct error *find_labels(struct reader *r, const Pprof__Sample *from, ui
 
 static struct error *add_sample(struct reader *r, const Pprof__Sample *from, size_t index)
 {
-	uint32_t stack = 0, labels;
+	uint32_t stack = 0, labels = 0;
 
 	if (from->n_value != r->p->types.count)
 		return error_new(ERR_FORMAT,
@@ -351,7 +358,7 @@ static struct error *add_sample(struct reader *r, const Pprof__Sample *from, siz
 				index + 1, (unsigned long long)from->location_id[i]);
 		stack = profile_push(r->p, stack, location);
 	}
-	TRY(find_labels(r, from, &labels));
+	TRY(find_labels(r, from, index, &labels));
 	profile_add_sample(r->p, stack, labels, from->value);
 	return NULL;
 }
@@ -454,12 +461,11 @@ static struct error *read_message(struct reader *r, const uint8_t *bytes, size_t
 	TRY(read_rest(r));
 	TRY(read_tables(r));
 	TRY(read_samples(r));
-	if (r->not_utf8)
-		format_notice(r->n, "%llu names are not UTF-8: their odd bytes are shown as U+FFFD",
-			      (unsigned long long)r->not_utf8);
+	format_notice_not_utf8(r->n, r->not_utf8);
 	if (r->no_mapping)
-		format_notice(r->n, "%llu locations name a mapping that is not there",
-			      (unsigned long long)r->no_mapping);
+		format_notice(r->n, "%llu %s a mapping that is not there",
+			      (unsigned long long)r->no_mapping,
+			      text_plural(r->no_mapping, "location names", "locations name"));
 	return NULL;
 }
 

@@ -12,6 +12,7 @@
 #include "flamegraph/render/values.h"
 
 #define DEFAULT_MIN_PX 0.1
+#define MOST_MIN_PX    5       /* beyond this a narrower picture would say nothing */
 #define MOST_BYTES     4800000 /* of frames, as long as the user did not choose the least width */
 #define FRAME_BYTES    150     /* of markup, besides the name */
 #define LEAST_WIDTH    100
@@ -43,7 +44,7 @@ static double lay_out(struct layout *l, const struct calltree *t, const struct w
 	double least = o->minwidth_is_set ? o->minwidth : DEFAULT_MIN_PX;
 
 	layout_build(l, t, least / scale);
-	while (!o->minwidth_is_set && estimated_bytes(l, t) > MOST_BYTES) {
+	while (!o->minwidth_is_set && least < MOST_MIN_PX && estimated_bytes(l, t) > MOST_BYTES) {
 		layout_deinit(l);
 		least += DEFAULT_MIN_PX / 2;
 		layout_build(l, t, least / scale);
@@ -69,7 +70,7 @@ static void add_note(struct buf *note, const struct layout *l, const struct valu
 		return;
 	text_add_thousands(note, l->pruned_frames);
 	buf_printf(note, " frame%s narrower than %g%s not drawn: the inner ends of ",
-		   l->pruned_frames == 1 ? "" : "s", min_width, unit);
+		   text_plural(l->pruned_frames, "", "s"), min_width, unit);
 	value_add(note, values, l->pruned_weight);
 	buf_add_str(note, " (");
 	percent_add(note, l->pruned_weight, l->total);
@@ -90,7 +91,8 @@ static void add_facts(struct buf *facts, const struct profile *p, const struct l
 	}
 	buf_add_str(facts, " \xc2\xb7 ");
 	text_add_thousands(facts, l->frames.count - 1);
-	buf_printf(facts, " frame%s, %u deep", l->frames.count == 2 ? "" : "s", l->max_depth);
+	buf_printf(facts, " frame%s, %u deep", text_plural(l->frames.count - 1, "", "s"),
+		   l->max_depth);
 	if (p->remark)
 		buf_printf(facts, " \xc2\xb7 %s", profile_text(p, p->remark));
 }
@@ -134,8 +136,10 @@ static struct error *draw(const struct calltree *tree, struct layout *l, uint32_
 	if (note.len)
 		page.note = buf_str(&note);
 	if (l->negative_frames)
-		format_notice(n, "%llu branches have values of zero or less and are not drawn",
-			      (unsigned long long)l->negative_frames);
+		format_notice(n, "%llu %s not drawn", (unsigned long long)l->negative_frames,
+			      text_plural(l->negative_frames,
+					  "branch has a value of zero or less and is",
+					  "branches have values of zero or less and are"));
 	if (!page.subtitle) {
 		add_facts(&facts, tree->profile, l, &values, type);
 		page.subtitle = buf_str(&facts);

@@ -156,6 +156,15 @@ uint32_t profile_inline_location(struct profile *p, uint32_t location, uint32_t 
 	return *id;
 }
 
+uint32_t profile_push_inlined(struct profile *p, uint32_t stack, uint32_t name, uint32_t location)
+{
+	struct profile_stack outer = p->stacks.items[stack];
+
+	if (!stack || p->locations.items[outer.location].n_lines >= PROFILE_LINES_MAX)
+		return profile_push(p, stack, location);
+	return profile_push(p, outer.parent, profile_inline_location(p, outer.location, name));
+}
+
 static uint32_t add_stack(struct profile *p, uint32_t parent, uint32_t location)
 {
 	vec_push(&p->stacks, (struct profile_stack){ parent, location });

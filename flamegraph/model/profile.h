@@ -163,6 +163,14 @@ uint32_t profile_inline_location(struct profile *p, uint32_t location, uint32_t 
 /* The stack that is `parent` with one more location inside. */
 uint32_t profile_push(struct profile *p, uint32_t parent, uint32_t location);
 
+/* Each inlined frame copies the lines of the one around it, so that a chain of n costs n * n: from
+ * this length on, which no compiler makes, frames stand on their own. */
+#define PROFILE_LINES_MAX 128
+
+/* The stack whose innermost location has one more function inlined into it, known by name; an empty
+ * stack, or one whose location is full, gets `location` as a frame of its own. */
+uint32_t profile_push_inlined(struct profile *p, uint32_t stack, uint32_t name, uint32_t location);
+
 /* The id of a label set; labels are sorted by key text in place. */
 uint32_t profile_intern_labels(struct profile *p, struct profile_label *labels, uint32_t count);
 

@@ -83,7 +83,31 @@ static void folded_counts(void **state)
 	assert_folds("folded", "a;b -3\na 5\n", "a 5\na;b -3\n");
 	/* Comments and blank lines count as lines. */
 	assert_folds("folded", "# x\n\na 1\nbad\n", "a 1\n");
-	assert_notice("the first is line 4");
+	assert_notice("1 line has no count and is left out, the first is line 4");
+}
+
+/* Inlined frames of which each copies those around it must not cost their number's square. */
+static void folded_endless_inlining(void **state)
+{
+	enum { FRAMES = 20000 };
+	CLEANUP(buf_deinit) struct buf text = { 0 };
+	struct read_options o = { 0 };
+	struct format_notices n = { 0 };
+	struct profile p;
+
+	buf_add_str(&text, "main");
+	for (int i = 0; i < FRAMES; i++)
+		buf_printf(&text, ";f%d_[i]", i % 7);
+	buf_add_str(&text, " 1\n");
+	profile_init(&p);
+	assert_no_error(format_by_name("folded")->read(text.data, text.len, &o, &n, &p));
+	assert_int_equal(profile_total(&p, 0), 1);
+	assert_true(p.lines.count < (size_t)FRAMES * PROFILE_LINES_MAX);
+	size_t shown = 0;
+	for (uint32_t s = p.samples.items[0].stack; s; s = p.stacks.items[s].parent)
+		shown += p.locations.items[p.stacks.items[s].location].n_lines;
+	assert_int_equal(shown, FRAMES + 1);
+	profile_deinit(&p);
 }
 
 static void folded_utf16(void **state)
@@ -338,7 +362,7 @@ static void perf_records(void **state)
 		     "a 7 1.5: 5 cycles: \n\t1 f (/x)\n\na 7 1.5: 6 instructions: \n\t1 g (/x)\n\n"
 		     "a 7 1.6: 7 cycles: \n\t1 f (/x)\n\n",
 		     "a;f 12\n");
-	assert_notice("1 samples of other events are left out");
+	assert_notice("1 sample of other events is left out");
 	assert_notice("read is cycles: instructions");
 	/* A sample without frames, and a frame without a symbol. */
 	assert_folds(
@@ -579,6 +603,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(folded_lines),
 		cmocka_unit_test(folded_counts),
+		cmocka_unit_test(folded_endless_inlining),
 		cmocka_unit_test(folded_utf16),
 		cmocka_unit_test(folded_marks),
 		cmocka_unit_test(folded_kinds),
