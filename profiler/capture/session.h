@@ -61,7 +61,6 @@ struct capture {
 	uint64_t created_ns;
 	uint64_t start_ns, stop_ns; /* of sampling; 0: not yet */
 	uint64_t attached_ns;	    /* everything is being sampled: a duration counts from here */
-	uint64_t command_end_ns;
 	uint64_t last_record_ns;
 	bool rescan_due;     /* records were lost */
 	VEC(uint32_t) ended; /* processes whose end was told, to be looked at once more */

@@ -62,7 +62,8 @@ int pev_open(const struct perf_event_attr *attr, pid_t tid, int cpu, int group, 
 			    flags | PERF_FLAG_FD_CLOEXEC);
 }
 
-uint64_t pev_regs_mask(void)
+/* The registers asked for (PERF_REG_*), as a mask, on this machine. */
+static uint64_t regs_mask(void)
 {
 #if defined(__x86_64__)
 	/* AX..IP are the lowest nine; no flags and segments; R8..R15 */
@@ -103,7 +104,7 @@ static void pev_fill(struct pev_sampling *s, uint64_t period, uint32_t stack_byt
 		.use_clockid = 1,
 		.clockid = CLOCK_MONOTONIC,
 		.watermark = 1,
-		.sample_regs_user = pev_regs_mask(),
+		.sample_regs_user = regs_mask(),
 		.sample_stack_user = stack_bytes,
 	};
 }

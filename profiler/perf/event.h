@@ -63,7 +63,4 @@ struct pev_count {
 };
 bool pev_read(int fd, const struct pev_sampling *s, struct pev_count *ret);
 
-/* The registers asked for (PERF_REG_*), as a mask, on this machine. */
-uint64_t pev_regs_mask(void);
-
 #endif

@@ -104,10 +104,8 @@ static void parse_mmap(struct cursor *c, bool is_mmap2, uint16_t misc, struct pe
 		m->inode = cursor_u64(c);
 		cursor_skip(c, 8); /* the inode's generation */
 	}
-	if (is_mmap2) {
-		m->prot = cursor_u32(c);
-		cursor_skip(c, 4);
-	}
+	if (is_mmap2)
+		cursor_skip(c, 8); /* protection and flags: only what may be executed is told */
 	m->path = cursor_str(c);
 	if (m->start + m->size < m->start)
 		c->failed = true;

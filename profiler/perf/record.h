@@ -51,7 +51,6 @@ struct pev_mmap {
 	uint32_t major, minor; /* 0 where there is a build id */
 	uint64_t inode;
 	struct build_id build_id;
-	uint32_t prot;
 	const char *path;
 };
 

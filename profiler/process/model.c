@@ -360,7 +360,6 @@ bool proc_model_doubt(struct proc_model *m, uint32_t process, uint64_t time_ns)
 	changed = scan_maps(m, process, time_ns);
 	p = proc_process_at(m, process);
 	m->stats.rescans++;
-	m->stats.rescans_changed += changed;
 	p->check_every_ns =
 		changed ? CHECK_EVERY_MIN_NS : MIN(2 * p->check_every_ns, CHECK_EVERY_MAX_NS);
 	p->next_check_ns = time_ns + p->check_every_ns;
@@ -469,7 +468,7 @@ static void record_process(struct proc_model *m, struct proc_process *p)
 		});
 }
 
-uint32_t proc_model_process_id(struct proc_model *m, uint32_t process)
+static uint32_t process_id(struct proc_model *m, uint32_t process)
 {
 	VEC(uint32_t) line = { 0 };
 
@@ -490,7 +489,7 @@ uint32_t proc_model_thread_id(struct proc_model *m, uint32_t thread)
 	struct proc_thread *t = proc_thread_at(m, thread);
 
 	if (!t->id) {
-		uint32_t process = proc_model_process_id(m, t->process);
+		uint32_t process = process_id(m, t->process);
 
 		t->id = recording_add_thread(
 			m->writer, &(struct recording_thread){ .process = process, .tid = t->tid });
@@ -508,7 +507,7 @@ uint32_t proc_model_comm_of(struct proc_model *m, uint32_t process)
 
 static uint32_t jit_file(struct proc_model *m, uint32_t process)
 {
-	uint32_t id = proc_model_process_id(m, process);
+	uint32_t id = process_id(m, process);
 	struct proc_process *p = proc_process_at(m, process);
 
 	if (!p->jit_file)
@@ -532,7 +531,7 @@ static uint32_t nowhere(struct proc_model *m)
 static void record_mapping(struct proc_model *m, uint32_t process, uint32_t index, uint32_t file,
 			   uint64_t bias)
 {
-	uint32_t id = proc_model_process_id(m, process);
+	uint32_t id = process_id(m, process);
 	struct proc_process *p = proc_process_at(m, process);
 	const struct unwind_mapping *u = &p->space->unwind[index];
 	const struct proc_mapping *mapping = &p->space->mappings[index];

@@ -58,7 +58,7 @@ struct proc_model {
 	uint64_t our_mnt_ns;
 	uint64_t live_threads;
 	struct {
-		uint64_t rescans, rescans_changed;
+		uint64_t rescans;
 		uint64_t late; /* told after something later was */
 	} stats;
 	uint64_t latest_ns;
@@ -103,7 +103,6 @@ void proc_model_space(struct proc_model *m, uint32_t process, struct unwind_spac
 
 /* --- places in the recording: added when first asked for --- */
 
-uint32_t proc_model_process_id(struct proc_model *m, uint32_t process);
 uint32_t proc_model_thread_id(struct proc_model *m, uint32_t thread);
 
 /* The process's name now, as a string of the recording. */
