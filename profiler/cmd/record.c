@@ -213,12 +213,17 @@ static struct error *check_target(struct record *r)
 	return r->processes ? find_processes(r) : NULL;
 }
 
+/* A file that is new belongs to the user as all others do; what was there before stays as it is. */
 static struct error *open_stdout(struct record *r)
 {
 	r->stdout_fd = -1;
 	if (!r->stdout_path)
 		return NULL;
-	r->stdout_fd = open(r->stdout_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+	r->stdout_fd = open(r->stdout_path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+	if (r->stdout_fd >= 0)
+		return sink_give_to_owner(r->stdout_fd, r->stdout_path);
+	if (errno == EEXIST)
+		r->stdout_fd = open(r->stdout_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
 	if (r->stdout_fd < 0)
 		return error_errno(errno, "--stdout: cannot open %s", r->stdout_path);
 	return NULL;

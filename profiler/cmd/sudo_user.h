@@ -21,8 +21,8 @@ struct sudo_user {
 			     */
 };
 
-/* Fills *ret and returns true when we are root on behalf of another user (SUDO_UID, SUDO_GID). An
- * unknown or malformed number is an error rather than a run as root. */
+/* Where we are root on behalf of another user (SUDO_UID, SUDO_GID), fills *ret and sets *ret_found.
+ * An unknown or malformed number is an error rather than a run as root. */
 struct error *sudo_user_find(struct sudo_user *ret, bool *ret_found) MUST_USE;
 void sudo_user_deinit(struct sudo_user *u);
 

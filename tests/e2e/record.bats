@@ -325,6 +325,23 @@ for i in range(60000): json.loads(json.dumps({"a": [i, str(i)]}))'
 	[ "$status" -ne 0 ]
 }
 
+@test "under sudo the program runs as its user, who owns every file" {
+	can_sample
+	[ "$(id -u)" = 0 ] || skip "needs root"
+	user=$(getent passwd 65534 | cut -d: -f1,6)
+	[ -n "$user" ] || skip "there is no user 65534"
+	SUDO_UID=65534 SUDO_GID=65534 "$CPROF" record -q -o x.svg -o x.cprof --stdout out.txt \
+		/bin/sh -c 'echo "$(id -u) $(id -G) $USER:$HOME"; if kill -0 1 2>/dev/null; then echo root; fi'
+	cat out.txt
+	[ "$(cat out.txt)" = "65534 65534 $user" ]
+	[ "$(stat -c %u x.svg x.cprof out.txt | sort -u)" = 65534 ]
+	SUDO_UID=65534 SUDO_GID=65534 "$CPROF" record -q --as-root -o y.folded /bin/sh -c 'id -u' >as
+	[ "$(cat as)" = 0 ]
+	run env SUDO_UID=4294967290 SUDO_GID=1 "$CPROF" record true
+	[ "$status" -eq 1 ]
+	[[ "$output" == *"--as-root"* ]]
+}
+
 @test "without privileges: one command, user stacks whole" {
 	[ "$(id -u)" = 0 ] || skip "runs as another user only as root"
 	[ "$(cat /proc/sys/kernel/perf_event_paranoid)" -le 2 ] || skip "perf_event_paranoid forbids it"
