@@ -150,7 +150,5 @@ void unwind_walk(struct unwind_tables *t, const struct unwind_space *space,
 		.status = r == UNWIND_STEP_END ? (enum unwind_status)s.status : UNWIND_TRUNC_DEPTH,
 		.count = n,
 		.fault_address = s.fault_address,
-		.stop_mapping = s.mapping,
-		.stop_ip = s.ip,
 	};
 }

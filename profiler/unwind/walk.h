@@ -57,8 +57,6 @@ struct unwind_result {
 	uint32_t count;		/* frames, innermost first */
 	uint64_t fault_address; /* of EFAULT_* and COPY_SHORT: what could not be read; of NOMAP and
 				   RA_NONEXEC: the address that is not code */
-	uint32_t stop_mapping; /* OK_STOP: mapping of the entry row, for the list that is printed */
-	uint64_t stop_ip;
 };
 
 /*
