@@ -6,6 +6,7 @@
 #include "flamegraph/formats/svg.h"
 
 #include "base/text.h"
+#include "flamegraph/render/escape.h"
 #include "flamegraph/render/layout.h"
 #include "flamegraph/render/page.h"
 #include "flamegraph/render/palette.h"
@@ -74,7 +75,7 @@ static void add_note(struct buf *note, const struct layout *l, const struct valu
 	value_add(note, values, l->pruned_weight);
 	buf_add_str(note, " (");
 	percent_add(note, l->pruned_weight, l->total);
-	buf_add_str(note, ")");
+	buf_add_str(note, "); --minwidth 0 draws them");
 }
 
 /* The facts below the title where the caller has none: the total, and over what time. */
@@ -106,6 +107,22 @@ static const char *title_of(const struct profile *p, const struct write_options 
 	return o->reverse ? "Flame graph by callee" : "Flame graph";
 }
 
+/* The picture of a program that ended before it was sampled: valid, and says so. */
+static void write_empty(const char *title, struct sink *out)
+{
+	CLEANUP(buf_deinit) struct buf b = { 0 };
+
+	buf_add_str(&b, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
+			"<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"600\" height=\"80\" "
+			"font-family=\"sans-serif\">\n<title>");
+	xml_add(&b, title, strlen(title));
+	buf_add_str(&b, "</title>\n<text id=\"title\" x=\"12\" y=\"28\" font-size=\"18\">");
+	xml_add(&b, title, strlen(title));
+	buf_add_str(&b, "</text>\n<text id=\"subtitle\" x=\"12\" y=\"52\" font-size=\"13\">no "
+			"samples: it used too little CPU time to be sampled</text>\n</svg>\n");
+	sink_write(out, b.data, b.len);
+}
+
 static struct error *draw(const struct calltree *tree, struct layout *l, uint32_t type,
 			  const struct write_options *o, const struct format_notices *n,
 			  struct sink *out)
@@ -126,6 +143,10 @@ static struct error *draw(const struct calltree *tree, struct layout *l, uint32_
 
 	TRY(palette_find(o->colors, &page.palette));
 	double least = lay_out(l, tree, o);
+	if (!tree->profile->samples.count) {
+		write_empty(page.title, out);
+		return NULL;
+	}
 	if (l->total <= 0)
 		return error_hint(
 			error_new(ERR_FORMAT, "there is nothing to draw: the total is %lld",

@@ -1,8 +1,10 @@
 #include "profiler/cmd/outputs.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -93,7 +95,7 @@ struct error *outputs_plan(struct outputs *o, const char *const *paths, size_t c
 		return error_hint(error_new(ERR_USAGE, "--to is the format of -o -"),
 				  "the format of a file goes by its extension");
 	if (!o->recording)
-		o->recording = mem_printf(".cprof-%d.cprof", (int)getpid());
+		o->recording = mem_printf("cprof-%d.cprof", (int)getpid());
 	return NULL;
 }
 
@@ -109,10 +111,14 @@ struct error *outputs_check(const struct outputs *o)
 {
 	for (size_t i = 0; i < o->items.count; i++) {
 		struct sink *sink;
+		struct stat st;
 
-		if (!o->items.items[i].format)
+		/* What is no file (a FIFO) may only be opened once. */
+		const struct output *output = &o->items.items[i];
+		if (!output->format ||
+		    (stat(output->path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)))
 			continue;
-		TRY(sink_open(o->items.items[i].path, &sink));
+		TRY(sink_open(output->path, &sink));
 		sink_abort(sink);
 	}
 	return NULL;
@@ -169,9 +175,10 @@ const char *outputs_finish(struct outputs *o, bool failed)
 		unlink(o->recording);
 		return NULL;
 	}
-	if (rename(DEFAULT_RECORDING, OLD_RECORDING) < 0 && errno != ENOENT)
-		return o->recording;
-	return rename(o->recording, DEFAULT_RECORDING) == 0 ? DEFAULT_RECORDING : o->recording;
+	/* The user asked for no recording: one of an earlier run stays as it is. */
+	return renameat2(AT_FDCWD, o->recording, AT_FDCWD, DEFAULT_RECORDING, RENAME_NOREPLACE) == 0
+		       ? DEFAULT_RECORDING
+		       : o->recording;
 }
 
 void outputs_deinit(struct outputs *o)

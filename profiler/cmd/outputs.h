@@ -56,8 +56,8 @@ struct error *outputs_write(const struct outputs *o, const struct profile *p,
 			    const struct write_options *options,
 			    const struct format_notices *notices) MUST_USE;
 
-/* The files are written, or not: removes a recording that nobody asked for, or leaves it as
- * cprof.cprof when something failed (the returned name then; else NULL). */
+/* The files are written, or not: removes a recording that nobody asked for, or leaves it
+ * when something failed, as cprof.cprof where there is none (the returned name; else NULL). */
 const char *outputs_finish(struct outputs *o, bool failed);
 
 void outputs_deinit(struct outputs *o);

@@ -16,6 +16,7 @@
 #include "base/file.h"
 #include "base/options.h"
 #include "base/text.h"
+#include "flamegraph/render/palette.h"
 #include "profiler/analysis/health.h"
 #include "profiler/analysis/naming.h"
 #include "profiler/analysis/profile_of.h"
@@ -28,7 +29,8 @@
 #include "profiler/cmd/sudo_user.h"
 #include "profiler/process/find.h"
 
-#define DEFAULT_HZ 997
+#define DEFAULT_HZ	 997
+#define MOST_STACK_BYTES 65536
 
 struct record {
 	/* as given */
@@ -202,6 +204,10 @@ static struct error *check_target(struct record *r)
 		return error_new(ERR_USAGE, "--wait-all goes with a command");
 	if (r->stdout_path && !*r->words)
 		return error_new(ERR_USAGE, "--stdout goes with a command");
+	if (r->stack_bytes > MOST_STACK_BYTES)
+		return error_hint(error_new(ERR_USAGE, "--stack-size: %llu bytes are too many",
+					    (unsigned long long)r->stack_bytes),
+				  "the kernel copies 64K of stack with a sample at the most");
 	if (r->frequency_hz == 0)
 		return error_new(ERR_USAGE, "--frequency: at least 1");
 	if (outputs_use_stdout(&r->outputs) && *r->words && !r->stdout_path)
@@ -410,11 +416,14 @@ static int status_of_command(struct capture *c)
 
 static struct error *prepare(struct record *r, int argc, char **argv, bool *ret_help)
 {
+	const struct palette *palette;
+
 	TRY(parse_command_line(r, argc, argv, ret_help));
 	if (*ret_help)
 		return NULL;
 	if (r->names_word)
 		TRY(input_parse_names(r->names_word, &r->names));
+	TRY(palette_find(r->picture.colors, &palette));
 	TRY(outputs_plan(&r->outputs, r->output_paths.items, r->output_paths.count, r->to));
 	TRY(check_target(r));
 	TRY(become_careful(r));
@@ -453,9 +462,10 @@ static struct error *run_session(struct record *r, int *ret_status)
 		err = write_results(r, &gate_failed);
 	const char *left = outputs_finish(&r->outputs, err != NULL);
 
-	/* --duration ends the recording, not the command: the files are there, now wait. */
+	/* --duration ends the recording, not the command: the files are there, now wait; unless the
+	 * user had to ask twice. */
 	watch_until_ended(&r->watch, c);
-	*ret_status = status_of_command(c);
+	*ret_status = r->watch.impatient ? 128 + SIGINT : status_of_command(c);
 	capture_destroy(c);
 	if (err || gate_failed)
 		*ret_status = 1;

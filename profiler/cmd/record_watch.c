@@ -6,12 +6,14 @@
 #include <stdio.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/buf.h"
 #include "base/text.h"
 
 #define PROGRESS_MS 200
+#define TWICE_NS    2000000000ull
 
 static volatile sig_atomic_t interrupted;
 
@@ -80,9 +82,28 @@ static bool sent_to_us_alone(const struct signalfd_siginfo *s)
 	return s->ssi_code <= 0;
 }
 
-/* Returns true when the recording is to end. */
-static bool handle_signal(const struct signalfd_siginfo *s, struct capture *c)
+static uint64_t now_ns(void)
 {
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+/* A second request to end, soon after the first? */
+static bool asked_twice(struct watch *w)
+{
+	uint64_t now = now_ns();
+	bool soon = w->asked_at_ns && now - w->asked_at_ns < TWICE_NS;
+
+	w->asked_at_ns = now;
+	return soon;
+}
+
+/* Returns true when the recording is to end. */
+static bool handle_signal(struct watch *w, const struct signalfd_siginfo *s, struct capture *c)
+{
+	bool asks_to_end = s->ssi_signo != SIGUSR1 && s->ssi_signo != SIGUSR2;
 	pid_t command = capture_command_pid(c);
 	int status;
 
@@ -90,10 +111,15 @@ static bool handle_signal(const struct signalfd_siginfo *s, struct capture *c)
 		return false;
 	/* With --wait-all the command may have ended: its number may be anybody's by now. */
 	if (!command || capture_command_status(c, false, &status))
-		return s->ssi_signo != SIGUSR1 && s->ssi_signo != SIGUSR2;
+		return asks_to_end;
 	if (sent_to_us_alone(s))
 		kill(command, (int)s->ssi_signo);
-	return false;
+	if (!asks_to_end || !asked_twice(w))
+		return false;
+	w->impatient = true;
+	fprintf(stderr, "\ncprof: the program goes on as process %d; the recording is over\n",
+		(int)command);
+	return true;
 }
 
 static bool timer_has_ended(pid_t timer)
@@ -113,7 +139,7 @@ void watch_run(struct watch *w, struct capture *c, pid_t timer)
 		case CAPTURE_READABLE: {
 			struct signalfd_siginfo s;
 			while (read(w->signals, &s, sizeof(s)) == (ssize_t)sizeof(s))
-				enough |= handle_signal(&s, c);
+				enough |= handle_signal(w, &s, c);
 			enough |= timer_has_ended(timer);
 			break;
 		}
@@ -157,13 +183,14 @@ void watch_until_ended(struct watch *w, struct capture *c)
 	int status;
 
 	block_watched(&set);
-	while (capture_command_pid(c) && !capture_command_status(c, false, &status)) {
+	while (!w->impatient && capture_command_pid(c) &&
+	       !capture_command_status(c, false, &status)) {
 		struct pollfd fd = { w->signals, POLLIN, 0 };
 		struct signalfd_siginfo s;
 
 		poll(&fd, 1, -1);
 		while (read(w->signals, &s, sizeof(s)) == (ssize_t)sizeof(s))
-			handle_signal(&s, c);
+			handle_signal(w, &s, c);
 	}
 }
 

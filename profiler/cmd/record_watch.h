@@ -18,6 +18,8 @@
 struct watch {
 	int signals; /* a signalfd */
 	bool show_progress;
+	bool impatient;	      /* asked to end twice: the command is not waited for */
+	uint64_t asked_at_ns; /* the first time; 0: not yet */
 };
 
 /* Takes over the signals that matter, before the command is started: it gets its own mask back from

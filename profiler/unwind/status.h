@@ -24,6 +24,8 @@
 	X(TRUNC_DEPTH, CUT, "deeper than the most frames that are kept")                           \
 	X(TIME, CUT, "took longer than a walk may take")                                           \
 	X(COPY_SHORT, CUT, "the copy of the stack ended")                                          \
+	X(OTHER_STACK, CUT,                                                                        \
+	  "goes on on another stack, which is not copied (a signal's, a coroutine's)")             \
 	X(MAPS_FULL, CUT, "too many mappings")                                                     \
 	X(NOMAP_NOVMA, CUT, "an address where nothing is mapped")                                  \
 	X(NOMAP_STALE, CUT, "an address in a mapping that cprof had not seen")                     \

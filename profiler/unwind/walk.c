@@ -47,6 +47,7 @@ static inline bool unwind_read(const struct unwind_context *cx, const struct unw
 }
 
 #define RED_ZONE_SEARCH_BYTES 4096
+#define FAR_BYTES	      4096
 
 /*
  * The AVX2 code for SHA-256 and SHA-512 in OpenSSL keeps the stack pointer of its entry in the word
@@ -68,10 +69,16 @@ static inline bool unwind_code(const struct unwind_context *cx, __u64 address, v
 static inline enum unwind_status unwind_fault(const struct unwind_context *cx, __u64 address,
 					      enum unwind_status status)
 {
-	bool beyond = address >= cx->stack->base &&
-		      address - cx->stack->base + sizeof(__u64) > cx->stack->size;
+	const struct unwind_memory *copy = cx->stack;
+	bool beyond = address >= copy->base && address - copy->base + sizeof(__u64) > copy->size;
 
-	return beyond && cx->copy_is_cut ? UNWIND_COPY_SHORT : status;
+	if (beyond && cx->copy_is_cut)
+		return UNWIND_COPY_SHORT;
+	/* The copy ends where its stack does, and this is not near it. */
+	if (copy->size && (address < copy->base ? copy->base - address > FAR_BYTES
+						: address - copy->base > copy->size + FAR_BYTES))
+		return UNWIND_OTHER_STACK;
+	return status;
 }
 
 #include "profiler/unwind/step.h"

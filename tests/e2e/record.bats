@@ -135,6 +135,50 @@ can_sample() {
 	[[ "$output" == *"no/such/folder/x.svg"* ]]
 }
 
+@test "a program too short to be sampled: its status, an empty picture, older recordings as they were" {
+	can_sample
+	"$CPROF" record -q "$(burn)" 1 >/dev/null
+	cp cprof.cprof before
+	run "$CPROF" record -o idle.svg -o idle.folded true
+	[ "$status" -eq 0 ]
+	[[ "$output" == *"too few"* ]]
+	xmllint --noout idle.svg
+	cmp before cprof.cprof
+}
+
+@test "a FIFO is opened once; a palette that does not exist is told before the program runs" {
+	can_sample
+	mkfifo pipe.folded
+	cat pipe.folded >got &
+	timeout 60 "$CPROF" record -q -o pipe.folded "$(burn)" 1 >/dev/null
+	wait $!
+	grep -q leaf_c got
+	run "$CPROF" record --colors no_such touch ran
+	[ "$status" -eq 2 ]
+	[ ! -e ran ]
+	run "$CPROF" record --stack-size 2M touch ran
+	[ "$status" -eq 2 ]
+	[ ! -e ran ]
+}
+
+@test "asked twice to end, cprof ends without a program that does not" {
+	can_sample
+	"$CPROF" record -o x.folded sh -c 'trap "" TERM; i=0; while [ $i -lt 9000000 ]; do i=$((i+1)); done' 2>err.txt &
+	cprof=$!
+	sleep 1
+	command=$(pgrep -P $cprof)
+	kill -TERM $cprof
+	sleep 0.5
+	kill -TERM $cprof
+	status=0
+	wait $cprof || status=$?
+	kill -0 "$command"
+	kill -9 "$command"
+	[ "$status" -eq 130 ]
+	[ -s x.folded ]
+	grep -q "goes on as process $command" err.txt
+}
+
 @test "few samples are called few, with the rate that would do" {
 	can_sample
 	run "$CPROF" record -F 99 -o x.folded --stdout /dev/null "$(burn)" 1
