@@ -46,7 +46,7 @@ void health_add_percent(struct buf *out, const struct health *h)
 
 uint64_t health_better_frequency(const struct recording *r, const struct health *h)
 {
-	static const uint64_t rates[] = { 997, 1999, 4999, 9999 };
+	static const uint64_t rates[] = { 997, 1999, 4999, HEALTH_RATE_MAX };
 	uint64_t rate = recording_fact(r, "frequency_hz", 0);
 
 	if (h->samples >= HEALTH_FEW_SAMPLES || !h->samples || !rate)

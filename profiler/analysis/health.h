@@ -8,6 +8,9 @@
 /* Fewer samples than this say little. */
 #define HEALTH_FEW_SAMPLES 200
 
+/* No higher sampling rate is recommended: taking the samples would show in the picture. */
+#define HEALTH_RATE_MAX 9999
+
 struct health {
 	uint64_t samples; /* taken; time that is only booked (`[kernel, not visible]`) is not */
 	uint64_t by_status[UNWIND_STATUS_COUNT];

@@ -1,6 +1,7 @@
 #include "profiler/analysis/summary.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 
 #include "base/text.h"
 #include "profiler/analysis/entries.h"
@@ -8,6 +9,18 @@
 
 #define HOTTEST	      5
 #define ENTRIES_SHOWN 6
+
+/* Where the share of the CPU time without a sample is worth a line. */
+#define UNSAMPLED_PERCENT 5
+
+/* Less than this is almost none. */
+#define LITTLE_CPU_NS 20000000
+
+/* Fewer lost samples than this are no reason to change anything. */
+#define LOST_TELLING 5
+
+/* The kernel copies 64 KiB of stack less a record's head. */
+#define STACK_BYTES_MOST 60000
 
 const struct summary_loss summary_losses[] = {
 	{ "lost_samples", "lost (no room in the kernel's ring)" },
@@ -32,6 +45,33 @@ static void add_seconds(struct buf *out, uint64_t ns)
 		buf_printf(out, "%.2f s", (double)ns / 1e9);
 }
 
+/* Of how many processes and threads there is a sample. */
+static void add_tasks(const struct recording *r, struct buf *out)
+{
+	bool *threads = mem_calloc(r->threads.count, sizeof(*threads));
+	bool *processes = mem_calloc(r->processes.count, sizeof(*processes));
+	uint64_t thread_count = 0, process_count = 0;
+
+	for (size_t i = 0; i < r->samples.count; i++) {
+		const struct recording_sample *s = &r->samples.items[i];
+		uint32_t process = r->threads.items[s->thread].process;
+
+		if (health_is_booked(r, s))
+			continue;
+		thread_count += !threads[s->thread];
+		process_count += !processes[process];
+		threads[s->thread] = processes[process] = true;
+	}
+	free(threads);
+	free(processes);
+	if (!thread_count)
+		return;
+	buf_add_str(out, ", of ");
+	add_count(out, process_count, "process");
+	buf_add_str(out, ", ");
+	add_count(out, thread_count, "thread");
+}
+
 static void add_samples_line(const struct recording *r, const struct health *h, struct buf *out)
 {
 	uint64_t frequency = recording_fact(r, "frequency_hz", 0);
@@ -47,10 +87,7 @@ static void add_samples_line(const struct recording *r, const struct health *h, 
 		buf_printf(out, " at %" PRIu64 " Hz", frequency);
 	buf_add_str(out, " in ");
 	add_seconds(out, recording_fact(r, "elapsed_ns", h->span_ns));
-	buf_add_str(out, ", ");
-	add_count(out, r->processes.count - 1, "process");
-	buf_add_str(out, ", ");
-	add_count(out, r->threads.count - 1, "thread");
+	add_tasks(r, out);
 	buf_add_char(out, '\n');
 }
 
@@ -161,21 +198,101 @@ static void add_costs(const struct recording *r, const char *indent, struct buf 
 	}
 }
 
+/* The share of the CPU time that came too late for a sample, in per cent; 0 where that is not
+ * known, or the event counts no time. */
+static double unsampled_percent(const struct recording *r)
+{
+	uint64_t cpu = recording_fact(r, "target_cpu_ns", 0);
+
+	if (!cpu || !recording_fact(r, "frequency_hz", 0))
+		return 0;
+	double percent = (double)recording_fact(r, "unsampled_ns", 0) * 100 / (double)cpu;
+	return MIN(percent, 100.0);
+}
+
+/* Programs of many short threads: no longer recording gives them samples. */
+static bool runs_are_short(const struct recording *r)
+{
+	return unsampled_percent(r) > UNSAMPLED_PERCENT &&
+	       recording_fact(r, "unsampled_tasks", 0) > 0;
+}
+
+static void add_unsampled(const struct recording *r, const struct health *h, const char *indent,
+			  struct buf *out)
+{
+	double percent = unsampled_percent(r);
+
+	if (percent <= UNSAMPLED_PERCENT || !r->events.count)
+		return;
+	if (recording_fact(r, "target_cpu_ns", 0) < LITTLE_CPU_NS)
+		return; /* that is said then, and enough */
+	buf_printf(out, "%s%.0f %% of the CPU time was not sampled: ", indent, percent);
+	if (runs_are_short(r))
+		buf_add_str(out, "threads or processes that ran for less than a period");
+	else if (!h->samples)
+		buf_add_str(out, "the program ran for less than a period");
+	else
+		buf_add_str(out, "what ran behind threads' last samples, less than a period each");
+	buf_add_str(out, " (");
+	add_seconds(out, r->events.items[0].period);
+	buf_add_str(out, "), which the perf backend cannot sample");
+	if (recording_fact(r, "frequency_hz", 0) < HEALTH_RATE_MAX)
+		buf_add_str(out, "; raise -F");
+	buf_add_char(out, '\n');
+}
+
+static void add_few_samples(const struct recording *r, const struct health *h, const char *indent,
+			    struct buf *out)
+{
+	uint64_t rate = health_better_frequency(r, h);
+	uint64_t cpu = recording_fact(r, "target_cpu_ns", UINT64_MAX);
+	bool was_recorded = recording_fact(r, "elapsed_ns", 0) > 0;
+
+	buf_printf(out, "%stoo few samples to tell much: under %d", indent, HEALTH_FEW_SAMPLES);
+	if (rate)
+		buf_printf(out, "; record with -F %" PRIu64 "%s", rate,
+			   runs_are_short(r) ? "" : ", or for longer");
+	else if (h->samples && !runs_are_short(r) && cpu >= LITTLE_CPU_NS)
+		buf_add_str(out, "; record for longer");
+	if (was_recorded && cpu < LITTLE_CPU_NS) {
+		buf_add_str(out, "; the program used (almost) no CPU: ");
+		add_seconds(out, cpu);
+	}
+	buf_add_char(out, '\n');
+}
+
+/* What to do about samples and stacks that are missing. */
+static void add_losses(const struct recording *r, const struct health *h, const char *indent,
+		       struct buf *out)
+{
+	uint64_t lost = recording_fact(r, "lost_samples", 0);
+
+	if (lost * 100 > recording_fact(r, "expected_samples", 0) && lost > LOST_TELLING)
+		buf_printf(out,
+			   "%ssamples were lost: --stack-size 16K makes them smaller; as root, or "
+			   "with a higher `ulimit -l`, there is more room for them\n",
+			   indent);
+	if (h->by_status[UNWIND_COPY_SHORT] &&
+	    recording_fact(r, "stack_bytes", 0) >= STACK_BYTES_MOST)
+		buf_printf(out,
+			   "%scopy_short: these stacks are larger than the 64 kB that the kernel "
+			   "copies at the most; their outer callers cannot be seen\n",
+			   indent);
+	else if (h->by_status[UNWIND_COPY_SHORT] && recording_fact(r, "stack_bytes", 0))
+		buf_printf(out,
+			   "%scopy_short: more of the stack than %" PRIu64
+			   " bytes is needed: --stack-size 64K asks for as much as the kernel "
+			   "copies at the most\n",
+			   indent, recording_fact(r, "stack_bytes", 0));
+}
+
 static void add_warnings(const struct recording *r, const struct health *h, const char *indent,
 			 struct buf *out)
 {
-	if (h->samples < HEALTH_FEW_SAMPLES) {
-		uint64_t rate = health_better_frequency(r, h);
-		buf_printf(out, "%stoo few samples to tell much: under %d", indent,
-			   HEALTH_FEW_SAMPLES);
-		if (rate)
-			buf_printf(out, "; record with -F %" PRIu64 ", or for longer", rate);
-		else if (h->samples)
-			buf_add_str(out, "; record for longer");
-		else
-			buf_add_str(out, "; the program used (almost) no CPU");
-		buf_add_char(out, '\n');
-	}
+	add_unsampled(r, h, indent, out);
+	if (h->samples < HEALTH_FEW_SAMPLES)
+		add_few_samples(r, h, indent, out);
+	add_losses(r, h, indent, out);
 	if (r->was_cut) {
 		buf_printf(out, "%sthe recording was cut: cprof was killed or the disk was full",
 			   indent);

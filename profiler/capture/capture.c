@@ -142,6 +142,8 @@ static struct error *attach(struct capture *c)
 		if (!err)
 			scan_targets(c, &pids);
 	}
+	if (!err)
+		session_mark_times(c, c->target == CAPTURE_THREADS ? &c->targets : &pids);
 	setpriority(PRIO_PROCESS, 0, nice);
 	vec_deinit(&pids);
 	c->live_threads = c->model.live_threads;
@@ -388,6 +390,7 @@ void capture_destroy(struct capture *c)
 	events_deinit(&c->events);
 	vec_deinit(&c->targets);
 	vec_deinit(&c->ended);
+	vec_deinit(&c->before);
 	vec_deinit(&c->walk.waiting);
 	fd_cleanup(&c->wake);
 	error_free(c->error);

@@ -74,6 +74,8 @@ static void add_unended(struct capture *c, uint64_t counted, struct ledger_rest 
 			count -= (int64_t)e->weight;
 		contexts += !e->has_ended;
 	}
+	/* one that was never sampled is in no entry */
+	contexts = MAX(contexts, (uint64_t)c->events.tids.count);
 	/* each has up to one period to go; half of one, where more cannot be told from kernel time
 	 */
 	room = (int64_t)(contexts * c->period) / (c->events.sampling.sees_kernel ? 1 : 2);
@@ -135,6 +137,31 @@ static uint64_t count_damaged(const struct capture *c)
 	return damaged;
 }
 
+/*
+ * Of the time that no sample stands for, what was spent in the kernel, unseen: never more than the
+ * kernel measured. What is more than that came too late for a sample, a period for each thread and
+ * CPU at the most. Time that the accounting does not know (of processes that nobody waited for) may
+ * be either.
+ */
+static int64_t hidden_of(struct capture *c, int64_t beyond, uint64_t running_ns,
+			 struct ledger_rest *rest)
+{
+	struct session_times t;
+
+	if (c->events.sampling.sees_kernel || !c->events.sampling.kind->is_clock || beyond <= 0)
+		return 0;
+	session_times(c, &t);
+
+	uint64_t known = t.user_ns + t.system_ns;
+	uint64_t most = t.system_ns + (running_ns > known ? running_ns - known : 0);
+	int64_t hidden = (int64_t)MIN((uint64_t)beyond, most);
+	uint64_t contexts = c->ledger.entries.count + c->events.tids.count;
+	int64_t room = (int64_t)(contexts * c->period) - rest->unsampled;
+
+	rest->unsampled += MAX(MIN(beyond - hidden, room), 0);
+	return hidden;
+}
+
 static void write_ledger(struct capture *c)
 {
 	struct hidden h = { .c = c };
@@ -152,7 +179,10 @@ static void write_ledger(struct capture *c)
 	/* what is beyond whole periods is one of these, whatever is left has no explanation */
 	int64_t beyond = rest.beyond - (int64_t)(lost * period) -
 			 (c->events.sampling.kind->is_clock ? (int64_t)throttled : 0);
-	int64_t hidden = c->events.sampling.sees_kernel ? 0 : MAX(beyond, 0);
+	int64_t unsampled = rest.unsampled;
+	int64_t hidden = hidden_of(c, beyond, n.running_ns, &rest);
+
+	beyond -= hidden + rest.unsampled - unsampled;
 
 	if (hidden && h.total > 0)
 		for (size_t i = 0; i < h.by_process.count; i++) /* each its share */
@@ -169,13 +199,39 @@ static void write_ledger(struct capture *c)
 	fact(c, "unsampled_ns", (uint64_t)MAX(rest.unsampled, 0));
 	fact(c, "unsampled_tasks", rest.unsampled_tasks);
 	fact(c, "kernel_not_visible_ns", (uint64_t)hidden);
-	fact(c, "unexplained_samples", (uint64_t)MAX(beyond - hidden, 0) / period);
+	fact(c, "unexplained_samples", (uint64_t)MAX(beyond, 0) / period);
 	fact(c, "target_cpu_ns", n.running_ns);
 	fact(c, "damaged_records", count_damaged(c));
 }
 
+/* Processes that were started, and live on when the command has ended. */
+static void tell_of_left(struct capture *c)
+{
+	uint64_t left = 0;
+
+	if (c->target != CAPTURE_COMMAND || c->wait_all || !c->launch.has_ended)
+		return;
+	for (uint32_t i = 0; i < c->model.processes.count; i++) {
+		const struct proc_process *p = &c->model.processes.items[i];
+		char path[64];
+
+		if (!p->live_threads || p->pid == (uint32_t)c->launch.pid ||
+		    map_find(&c->model.by_pid, p->pid) != i)
+			continue;
+		snprintf(path, sizeof(path), "/proc/%u", p->pid);
+		left += access(path, F_OK) == 0;
+	}
+	if (left)
+		recording_add_diagnostic(c->writer, c->stop_ns,
+					 "%" PRIu64 " process%s that the command started run%s on; "
+					 "--wait-all records until %s",
+					 left, left == 1 ? "" : "es", left == 1 ? "s" : "",
+					 left == 1 ? "it ends" : "they end");
+}
+
 static void write_diagnostics(struct capture *c)
 {
+	const struct pev_kind *kind = c->events.sampling.kind;
 	uint64_t now = c->stop_ns;
 
 	if (c->walk.by_status[UNWIND_COPY_SHORT] && c->events.was_halved)
@@ -184,6 +240,18 @@ static void write_diagnostics(struct capture *c)
 			"%" PRIu64 " stacks are cut: there was too little lockable "
 			"memory for copies of more than %u bytes (raise `ulimit -l`)",
 			c->walk.by_status[UNWIND_COPY_SHORT], c->events.stack_bytes);
+	if (c->delay_ns && !c->start_ns)
+		recording_add_diagnostic(c->writer, now,
+					 "the program ended before --delay was over: nothing was "
+					 "recorded");
+	if (kind->type == PERF_TYPE_SOFTWARE && kind->config == PERF_COUNT_SW_CONTEXT_SWITCHES &&
+	    !c->events.sampling.sees_kernel)
+		recording_add_diagnostic(c->writer, now,
+					 "%s happen in the kernel, which is not sampled here: run "
+					 "as root, or sysctl kernel.perf_event_paranoid=1 (and "
+					 "without --user-only)",
+					 kind->name);
+	tell_of_left(c);
 	session_check_ended(c);
 }
 

@@ -42,6 +42,16 @@ struct session_walk {
 	uint32_t kernel_file; /* in the recording; 0: not there yet */
 };
 
+/* CPU time by the kernel's own accounting. */
+struct session_times {
+	uint64_t user_ns, system_ns;
+};
+
+struct session_before {
+	uint32_t id; /* process; thread, where threads are the targets */
+	struct session_times times;
+};
+
 struct capture {
 	enum capture_target target;
 	uint64_t frequency_hz, period;
@@ -57,6 +67,8 @@ struct capture {
 	struct launch launch;
 	struct proc_ids targets; /* processes or threads, as asked for */
 	struct session_walk walk;
+
+	VEC(struct session_before) before; /* what was attached to, when that was */
 
 	uint64_t created_ns;
 	uint64_t start_ns, stop_ns; /* of sampling; 0: not yet */
@@ -94,6 +106,13 @@ void session_sample(struct capture *c, const struct pev_record *r);
 /* Writes the samples of a thread that waited (UINT32_MAX: of all), now that it is known whether it
  * was in execve. */
 void session_settle(struct capture *c, uint32_t thread, bool was_exec);
+
+/* usage.c: remembers what processes (or threads, where those are the targets) have used so far. */
+void session_mark_times(struct capture *c, const struct proc_ids *ids);
+
+/* What the targets used while they were recorded, as far as the kernel tells: not of processes that
+ * ended and that nobody of them waited for. */
+void session_times(const struct capture *c, struct session_times *ret);
 
 /* finish.c: what the session learned, as facts and diagnostics. */
 void session_write_facts(struct capture *c);

@@ -444,6 +444,72 @@ static void few_samples_and_losses_are_told(void **state)
 	recording_deinit(&r);
 }
 
+static void expect_told(const struct recording *r, const char *words, bool expected)
+{
+	struct buf out = { 0 };
+
+	summary_health(r, "", &out);
+	assert_int_equal(strstr(buf_str(&out), words) != NULL, expected);
+	buf_deinit(&out);
+}
+
+/* A recording without a sample, but of a program that ran. */
+static void read_unsampled(uint64_t tasks, struct recording *ret)
+{
+	struct scene s;
+
+	open_scene(&s, true);
+	recording_set_fact(s.w, "frequency_hz", 1000);
+	recording_set_fact(s.w, "elapsed_ns", 900000000);
+	recording_set_fact(s.w, "target_cpu_ns", 800000000);
+	recording_set_fact(s.w, "unsampled_ns", 700000000);
+	recording_set_fact(s.w, "unsampled_tasks", tasks);
+	close_scene(&s, ret);
+}
+
+static void no_samples_are_explained(void **state)
+{
+	struct scene s;
+	struct recording r;
+
+	read_unsampled(400, &r);
+	expect_told(&r, "88 % of the CPU time was not sampled: threads or processes", true);
+	expect_told(&r, "raise -F", true);
+	expect_told(&r, "record for longer", false);
+	expect_told(&r, "almost", false);
+	recording_deinit(&r);
+	read_unsampled(0, &r);
+	expect_told(&r, "the program ran for less than a period (1.0 ms)", true);
+	recording_deinit(&r);
+
+	/* no facts: cut, or never begun */
+	open_scene(&s, true);
+	close_scene(&s, &r);
+	expect_told(&r, "too few samples", true);
+	expect_told(&r, "almost", false);
+	recording_deinit(&r);
+
+	open_scene(&s, true);
+	recording_set_fact(s.w, "elapsed_ns", 3000000000);
+	recording_set_fact(s.w, "target_cpu_ns", 1200000);
+	close_scene(&s, &r);
+	expect_told(&r, "the program used (almost) no CPU: 1.2 ms", true);
+	recording_deinit(&r);
+}
+
+static void only_what_was_sampled_is_counted(void **state)
+{
+	struct scene s;
+	struct recording r;
+
+	open_scene(&s, true);
+	recording_add_process(s.w, &(struct recording_process){ .pid = 77 });
+	sample(&s, s.worker, push(&s, 0, s.other, 0x7f0000001010, false), UNWIND_OK_STOP);
+	close_scene(&s, &r);
+	expect_told(&r, "of 1 process, 1 thread\n", true);
+	recording_deinit(&r);
+}
+
 static void complete_is_not_rounded_up(void **state)
 {
 	struct health h = { .whole = 1000000, .cut = 1 };
@@ -581,6 +647,8 @@ int main(void)
 		cmocka_unit_test(threads_have_the_name_of_the_time),
 		cmocka_unit_test(addresses_lie_in_their_mappings),
 		cmocka_unit_test(few_samples_and_losses_are_told),
+		cmocka_unit_test(no_samples_are_explained),
+		cmocka_unit_test(only_what_was_sampled_is_counted),
 		cmocka_unit_test(complete_is_not_rounded_up),
 		cmocka_unit_test(recursion_counts_once),
 		cmocka_unit_test(names_cannot_write_to_the_terminal),

@@ -396,6 +396,22 @@ static void kernel_time_that_is_not_visible(void **state)
 	recording_deinit(&r);
 }
 
+/* What ran for less than a period was not seen: that it was in the kernel is not known. */
+static void short_runs_are_not_kernel_time(void **state)
+{
+	char *argv[] = { self, "burn", "200", NULL };
+	struct capture_options o = options_of(argv);
+	struct recording r;
+
+	o.user_only = true;
+	o.frequency_hz = 2;
+	record(&o, &r);
+	assert_true(fact(&r, "target_cpu_ns") > 150e6);
+	assert_true(fact(&r, "kernel_not_visible_ns") <= fact(&r, "target_system_ns"));
+	assert_true(fact(&r, "unsampled_ns") >= 0.5 * fact(&r, "target_cpu_ns"));
+	recording_deinit(&r);
+}
+
 static void durations_and_delays(void **state)
 {
 	char *argv[] = { self, "burn", "100000", NULL };
@@ -585,6 +601,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_teardown(an_exec_in_a_thread, clean),
 		cmocka_unit_test_teardown(threads_have_names, clean),
 		cmocka_unit_test_teardown(kernel_time_that_is_not_visible, clean),
+		cmocka_unit_test_teardown(short_runs_are_not_kernel_time, clean),
 		cmocka_unit_test_teardown(durations_and_delays, clean),
 		cmocka_unit_test_teardown(attached_to_threads_of_a_process, clean),
 		cmocka_unit_test_teardown(a_target_that_ends, clean),
