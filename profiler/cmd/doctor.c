@@ -137,7 +137,10 @@ static void check_sampling(const struct machine *m, struct finding *f)
 		explain_trial(m, &m->user, STATE_NO, f);
 		return;
 	}
-	buf_add_str(&f->found, "perf_event_open works for programs of this user");
+	buf_printf(&f->found, "perf_event_open works for user %u, who asks now",
+		   (unsigned int)m->limits.uid);
+	if (m->limits.paranoid > 2)
+		buf_add_str(&f->found, " and is privileged");
 }
 
 static void check_kernel_time(const struct machine *m, struct finding *f)
@@ -176,7 +179,8 @@ static void check_paranoid(const struct machine *m, struct finding *f)
 		buf_add_str(&f->found, "the kernel shows no perf_event_paranoid");
 		return;
 	}
-	buf_printf(&f->found, "perf_event_paranoid is %d: the unprivileged may profile ", v);
+	buf_printf(&f->found, "perf_event_paranoid is %d: users without privileges may profile ",
+		   v);
 	if (v > 2)
 		buf_add_str(&f->found, "nothing");
 	else if (v == 2)
@@ -185,6 +189,12 @@ static void check_paranoid(const struct machine *m, struct finding *f)
 		buf_add_str(&f->found, "their own programs, with the kernel's part");
 	else
 		buf_add_str(&f->found, "everything");
+	if (pev_limits_privileged(&m->limits))
+		buf_printf(&f->found, "; this does not hold for user %u, who has %s",
+			   (unsigned int)m->limits.uid,
+			   pev_cap_name(pev_limits_has_cap(&m->limits, PEV_CAP_PERFMON)
+						? PEV_CAP_PERFMON
+						: PEV_CAP_SYS_ADMIN));
 }
 
 static void check_privileges(const struct machine *m, struct finding *f)
@@ -282,13 +292,14 @@ static void check_rings(const struct machine *m, struct finding *f)
 		   "rings of %" PRIu64 " KiB a CPU (perf_event_mlock_kb %" PRIu64
 		   ", RLIMIT_MEMLOCK %" PRIu64 " KiB)",
 		   ring / 1024, l->mlock_kb, l->memlock_bytes / 1024);
-	if (ring < 512 * 1024) {
-		f->state = STATE_LIMITED;
-		buf_add_str(&f->found,
-			    ": too little for deep stacks at 997 Hz, samples may be lost");
-		buf_add_str(&f->advice,
-			    "ulimit -l 16384, or: sudo sysctl kernel.perf_event_mlock_kb=4096");
-	}
+	if (ring >= 512 * 1024)
+		return;
+	f->state = STATE_LIMITED;
+	buf_add_str(&f->found,
+		    ": less of each stack is copied, so deep ones are cut (copy_short), and with "
+		    "many threads at once samples may be lost");
+	buf_add_str(&f->advice, "run as root, or ulimit -l 16384, or: sudo sysctl "
+				"kernel.perf_event_mlock_kb=4096");
 }
 
 static void check_files(const struct machine *m, struct finding *f)
@@ -313,12 +324,29 @@ static void check_kernel_symbols(const struct machine *m, struct finding *f)
 		buf_add_str(&f->found, "functions of the kernel have names");
 		return;
 	}
+	/* At 0 the kernel shows addresses to whoever may profile it, at 1 to whoever has
+	 * CAP_SYSLOG, at 2 to nobody. */
+	const int restricted = m->limits.kptr_restrict;
+
 	f->state = STATE_LIMITED;
-	buf_printf(&f->found, "/proc/kallsyms hides addresses (kptr_restrict is %d)",
-		   m->limits.kptr_restrict);
-	buf_add_str(
-		&f->advice,
-		"run as root, or: sudo sysctl kernel.kptr_restrict=0 kernel.perf_event_paranoid=1");
+	if (restricted <= 0 && m->limits.paranoid <= 1) {
+		buf_add_str(&f->found, "/proc/kallsyms shows no addresses here");
+		buf_add_str(&f->advice, "a container or sandbox hides them: record on the host");
+		return;
+	}
+	buf_add_str(&f->found, "/proc/kallsyms hides addresses from ");
+	if (restricted >= 2)
+		buf_printf(&f->found, "everybody (kptr_restrict is %d)", restricted);
+	else if (restricted == 1)
+		buf_add_str(&f->found, "users without CAP_SYSLOG (kptr_restrict is 1)");
+	else
+		buf_printf(&f->found,
+			   "users without CAP_SYSLOG while perf_event_paranoid is above 1 "
+			   "(it is %d)",
+			   m->limits.paranoid);
+	buf_printf(&f->advice, "%ssudo sysctl%s%s", restricted >= 2 ? "" : "run as root, or: ",
+		   restricted == 0 ? "" : " kernel.kptr_restrict=0",
+		   m->limits.paranoid > 1 ? " kernel.perf_event_paranoid=1" : "");
 }
 
 static void check_lockdown(const struct machine *m, struct finding *f)
