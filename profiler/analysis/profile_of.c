@@ -131,7 +131,8 @@ static const struct recording_mapping *mapping_at(const struct translation *t, u
 
 /* The name of a location without a symbol: the file and where its function starts in it, or the
  * address. What has no file addresses is told from the start of its mapping, which does not
- * change from run to run as the address does. */
+ * change from run to run as the address does. Code compiled at run time is one function: its
+ * addresses are as many as its instructions, and say nothing to anybody. */
 static uint32_t unnamed(struct translation *t, const struct recording_location *l, uint64_t start)
 {
 	const struct recording_file *f = &t->r->files.items[l->file];
@@ -139,12 +140,12 @@ static uint32_t unnamed(struct translation *t, const struct recording_location *
 
 	if (f->kind == RECORDING_FILE_KERNEL)
 		name = "[kernel]";
-	if (f->kind == RECORDING_FILE_JIT || f->kind == RECORDING_FILE_OTHER) {
+	if (f->kind == RECORDING_FILE_JIT)
+		return profile_string(t->p, "[jit]");
+	if (f->kind == RECORDING_FILE_OTHER) {
 		const struct recording_mapping *m = mapping_at(t, l->file, start);
 		start -= m ? m->start - m->offset : 0;
-		if (f->kind == RECORDING_FILE_JIT)
-			name = "[jit]";
-		else if (!*name)
+		if (!*name)
 			name = "[unknown]";
 	}
 	buf_clear(&t->text);

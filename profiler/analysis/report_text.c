@@ -79,16 +79,11 @@ static void add_value(const struct report *r, struct buf *b, int64_t value)
 	buf_printf(b, " %11s", buf_str(&text));
 }
 
-static const char *mark_of(enum frame_kind kind)
-{
-	return kind == FRAME_KERNEL ? "_[k]" : kind == FRAME_JIT ? "_[j]" : "";
-}
-
 /* A frame's name in what is left of the line after `used` columns. */
 static void add_frame(const struct report *r, struct buf *b, const char *name, size_t len,
 		      enum frame_kind kind, size_t used)
 {
-	const char *mark = mark_of(kind);
+	const char *mark = summary_mark(name, kind);
 	const char *color = kind == FRAME_SENTINEL ? MAGENTA : NULL;
 
 	used += strlen(mark);

@@ -286,6 +286,28 @@ static void add_losses(const struct recording *r, const struct health *h, const 
 			   indent, recording_fact(r, "stack_bytes", 0));
 }
 
+/* Code compiled at run time of which nobody wrote down the names. */
+static void add_unnamed_code(const struct recording *r, const char *indent, struct buf *out)
+{
+	enum { NONE, HIT, NAMED } *files = mem_calloc(r->files.count, sizeof(*files));
+	bool tell = false;
+
+	for (size_t i = 1; i < r->locations.count; i++)
+		files[r->locations.items[i].file] = HIT;
+	for (size_t i = 0; i < r->symbols.count; i++)
+		if (r->symbols.items[i].count)
+			files[r->locations.items[r->symbols.items[i].location].file] = NAMED;
+	for (size_t i = 1; i < r->files.count; i++)
+		tell |= r->files.items[i].kind == RECORDING_FILE_JIT && files[i] == HIT;
+	free(files);
+	if (tell)
+		buf_printf(out,
+			   "%s[jit]: code compiled at run time has no names: there is no "
+			   "/tmp/perf-PID.map (node --perf-basic-prof, java "
+			   "-XX:+DumpPerfMapAtExit, python -X perf write one)\n",
+			   indent);
+}
+
 static void add_warnings(const struct recording *r, const struct health *h, const char *indent,
 			 struct buf *out)
 {
@@ -293,6 +315,7 @@ static void add_warnings(const struct recording *r, const struct health *h, cons
 	if (h->samples < HEALTH_FEW_SAMPLES)
 		add_few_samples(r, h, indent, out);
 	add_losses(r, h, indent, out);
+	add_unnamed_code(r, indent, out);
 	if (r->was_cut) {
 		buf_printf(out, "%sthe recording was cut: cprof was killed or the disk was full",
 			   indent);
@@ -359,6 +382,13 @@ void summary_add_name(struct buf *out, const char *name, size_t len, unsigned in
 	buf_add_str(out, "...");
 }
 
+const char *summary_mark(const char *name, enum frame_kind kind)
+{
+	if (*name == '[')
+		return "";
+	return kind == FRAME_KERNEL ? "_[k]" : kind == FRAME_JIT ? "_[j]" : "";
+}
+
 void summary_hottest(const struct profile *p, size_t n, unsigned int width, const char *indent,
 		     struct buf *out)
 {
@@ -370,12 +400,14 @@ void summary_hottest(const struct profile *p, size_t n, unsigned int width, cons
 	hot_list_build(&hot, &tree);
 	for (size_t i = 0; i < hot.functions.count && i < n; i++) {
 		const struct hot_function *f = &hot.functions.items[i];
-		size_t used = strlen(indent) + 9;
+		const char *name = profile_text(p, f->name), *mark = summary_mark(name, f->kind);
+		size_t used = strlen(indent) + 9 + strlen(mark);
 		if (f->self <= 0)
 			break;
 		buf_printf(out, "%s%5.1f %%  ", indent, hot_percent(f->self, hot.sum));
-		summary_add_name(out, profile_text(p, f->name), intern_len(&p->strings, f->name),
+		summary_add_name(out, name, intern_len(&p->strings, f->name),
 				 width > used ? width - (unsigned int)used : 0);
+		buf_add_str(out, mark);
 		buf_add_char(out, '\n');
 	}
 	hot_list_deinit(&hot);

@@ -30,6 +30,10 @@ void summary_print(const struct recording *r, const struct profile *p, unsigned 
  */
 void summary_add_name(struct buf *out, const char *name, size_t len, unsigned int width);
 
+/* What is put behind a name: "_[k]" in the kernel, "_[j]" compiled at run time, "" for others and
+ * for names that say so themselves (`[jit]`). */
+const char *summary_mark(const char *name, enum frame_kind kind);
+
 /* A ledger line that has a number: by its key in the recording, and for people. */
 struct summary_loss {
 	const char *key;

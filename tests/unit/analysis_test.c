@@ -290,7 +290,7 @@ static void perf_maps_name_run_time_code(void **state)
 	close_scene(&s, &r);
 	profile_of(&r, &p);
 	char *lines = folded(&p);
-	assert_string_equal(lines, "app;[jit]+0x800 1\napp;compiled code 1\n");
+	assert_string_equal(lines, "app;[jit] 1\napp;compiled code 1\n");
 	free(lines);
 	profile_deinit(&p);
 	recording_deinit(&r);
@@ -497,6 +497,27 @@ static void no_samples_are_explained(void **state)
 	recording_deinit(&r);
 }
 
+static void run_time_code_without_names_is_one_function(void **state)
+{
+	struct scene s;
+	struct recording r;
+	struct profile p;
+
+	open_scene(&s, true);
+	uint32_t jit = recording_add_file(
+		s.w, &(struct recording_file){ .kind = RECORDING_FILE_JIT, .process = s.process });
+	sample(&s, s.leader, push(&s, 0, jit, 0x7f1000000110, false), UNWIND_OK_STOP);
+	sample(&s, s.leader, push(&s, 0, jit, 0x7f1000000800, false), UNWIND_OK_STOP);
+	close_scene(&s, &r);
+	profile_of(&r, &p);
+	char *lines = folded(&p);
+	assert_string_equal(lines, "app;[jit] 2\n");
+	free(lines);
+	expect_told(&r, "there is no /tmp/perf-PID.map", true);
+	profile_deinit(&p);
+	recording_deinit(&r);
+}
+
 static void only_what_was_sampled_is_counted(void **state)
 {
 	struct scene s;
@@ -649,6 +670,7 @@ int main(void)
 		cmocka_unit_test(few_samples_and_losses_are_told),
 		cmocka_unit_test(no_samples_are_explained),
 		cmocka_unit_test(only_what_was_sampled_is_counted),
+		cmocka_unit_test(run_time_code_without_names_is_one_function),
 		cmocka_unit_test(complete_is_not_rounded_up),
 		cmocka_unit_test(recursion_counts_once),
 		cmocka_unit_test(names_cannot_write_to_the_terminal),
