@@ -165,7 +165,7 @@ static struct error *need_descriptors(const struct events *e, size_t more)
 			  "sampling these threads takes %zu file descriptors (one for each "
 			  "thread and CPU), and the limit is %llu",
 			  need, (unsigned long long)limit.rlim_max),
-		"raise it with `ulimit -n %zu`, or choose threads with -t", need);
+		"raise it with `ulimit -n %zu` (when attaching, -t chooses threads)", need);
 }
 
 static struct error *open_failed(const struct events *e, uint32_t tid, int errnum)

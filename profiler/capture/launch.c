@@ -17,6 +17,10 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/text.h"
+
+/* The kernel looks at no more of a script's first line. */
+#define SCRIPT_LINE_MAX 256
 
 /* PATH of the environment that the command gets. */
 static const char *path_of(const struct capture_command *command)
@@ -75,6 +79,48 @@ static struct error *cannot_run(const char *name, int errnum, int *ret_exit_stat
 	return error_errno(errnum, "cannot run %s", name);
 }
 
+static bool is_folder(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+/* What a script's first line says that runs it; false where the file is no script. */
+static bool interpreter_of(const char *path, struct buf *ret)
+{
+	char line[SCRIPT_LINE_MAX + 1] = "";
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, line, SCRIPT_LINE_MAX);
+
+	if (fd >= 0)
+		close(fd);
+	if (n < 3 || line[0] != '#' || line[1] != '!')
+		return false;
+	const char *word = line + 2 + strspn(line + 2, " \t");
+
+	text_add_printable(ret, word, strcspn(word, " \t\n"));
+	return ret->len > 0;
+}
+
+/* The file is there, but not what runs it. */
+static struct error *no_interpreter(const struct capture_command *command)
+{
+	CLEANUP(mem_cleanup) char *path = find_command(command);
+	CLEANUP(buf_deinit) struct buf interpreter = { 0 };
+
+	if (path && interpreter_of(path, &interpreter))
+		return error_hint(error_new(ERR_FAILED,
+					    "cannot run %s: there is no %s, which its "
+					    "first line names as its interpreter",
+					    command->argv[0], buf_str(&interpreter)),
+				  "is the line right, and does it end without a carriage return "
+				  "(\\r)?");
+	return error_hint(
+		error_new(ERR_FAILED, "cannot run %s: what runs it is not there", command->argv[0]),
+		"its dynamic linker is missing: `file %s` names it", command->argv[0]);
+}
+
 static bool become_user(const struct capture_command *command)
 {
 	if (command->uid >= 0 && setgroups(command->group_count, command->groups) != 0)
@@ -118,6 +164,8 @@ struct error *launch_fork(const struct capture_command *command, struct launch *
 	int go[2], failed[2];
 
 	*ret = (struct launch){ .go = -1, .failed = -1, .pidfd = -1 };
+	if (!path && strchr(command->argv[0], '/') && is_folder(command->argv[0]))
+		return cannot_run(command->argv[0], EISDIR, ret_exit_status);
 	if (!path)
 		return error_hint(cannot_run(command->argv[0], ENOENT, ret_exit_status),
 				  strchr(command->argv[0], '/') ? "is the path right?"
@@ -171,11 +219,11 @@ struct error *launch_go(struct launch *l, const struct capture_command *command,
 	if (n != sizeof(errnum))
 		return NULL;
 	launch_has_ended(l, true);
-	struct error *err = cannot_run(command->argv[0], errnum, ret_exit_status);
-	if (errnum == ENOENT) /* it was found before */
-		return error_hint(err, "the file is there, but not what runs it: the interpreter "
-				       "of a script's first line, or the dynamic linker");
-	return err;
+	if (errnum == ENOENT) { /* it was found before */
+		*ret_exit_status = 127;
+		return no_interpreter(command);
+	}
+	return cannot_run(command->argv[0], errnum, ret_exit_status);
 }
 
 static uint64_t time_ns(const struct timeval *t)

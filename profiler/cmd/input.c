@@ -1,5 +1,8 @@
 #include "profiler/cmd/input.h"
 
+#include <string.h>
+#include <unistd.h>
+
 #include "base/buf.h"
 #include "base/file.h"
 #include "profiler/analysis/naming.h"
@@ -18,6 +21,29 @@ static void list_readable(struct buf *list)
 			buf_printf(list, ", %s", formats[i]->name);
 }
 
+/* What is not read at all, said better than with a list of what is. */
+static struct error *unknown_format(const struct file_bytes *bytes, const char *name)
+{
+	static const char *const perf_magics[] = { "PERFILE2", "2ELIFREP" };
+	const char *const text = (const char *)bytes->data;
+	CLEANUP(buf_deinit) struct buf known = { 0 };
+
+	list_readable(&known);
+	struct error *err = error_new(ERR_FORMAT, "%s is in no format that cprof reads (tried %s)",
+				      name, buf_str(&known));
+	for (size_t i = 0; i < ARRAY_SIZE(perf_magics); i++)
+		if (bytes->size >= 8 && memcmp(text, perf_magics[i], 8) == 0)
+			return error_hint(err,
+					  "it is a file of perf record: perf script -i %s | cprof "
+					  "report - (or flamegraph -, convert -)",
+					  name);
+	if (bytes->size >= 5 && (memcmp(text, "<?xml", 5) == 0 || memcmp(text, "<svg", 4) == 0))
+		return error_hint(err, "it is a picture: give the recording or the profile that it "
+				       "was made from (of perf: perf script -i perf.data | cprof "
+				       "flamegraph -)");
+	return error_hint(err, "--from FORMAT forces one");
+}
+
 /* *ret is NULL for a recording. */
 static struct error *find_reader(const struct file_bytes *bytes, const char *name, const char *from,
 				 const struct format **ret)
@@ -27,8 +53,13 @@ static struct error *find_reader(const struct file_bytes *bytes, const char *nam
 	*ret = NULL;
 	if (from ? strcmp(from, RECORDING_FORMAT) == 0 : recording_detect(bytes->data, bytes->size))
 		return NULL;
-	if (!from)
-		return format_detect(bytes->data, bytes->size, name, ret);
+	if (!from) {
+		struct error *err = format_detect(bytes->data, bytes->size, name, ret);
+		if (!err)
+			return NULL;
+		error_free(err);
+		return unknown_format(bytes, name);
+	}
 	*ret = format_by_name(from);
 	if (*ret && (*ret)->read)
 		return NULL;
@@ -64,6 +95,9 @@ struct error *input_open(const char *path, const char *from, const struct read_o
 	struct read_options options = *o;
 
 	*ret = (struct input){ 0 };
+	if (strcmp(path, INPUT_DEFAULT) == 0 && access(path, F_OK) != 0)
+		return error_hint(error_new(ERR_NOT_FOUND, "there is no " INPUT_DEFAULT " here"),
+				  "make one with: cprof record ./app");
 	TRY(file_read_input(path, 0, &bytes));
 	if (!bytes.size)
 		return error_hint(error_new(ERR_FORMAT, "%s is empty", name),

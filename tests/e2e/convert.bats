@@ -161,7 +161,7 @@ setup() {
 	[[ "$output" = *"is empty"* ]]
 	run cprof convert "$BATS_TEST_DIRNAME/convert.bats" -o "$tmp/x.folded"
 	[ "$status" = 1 ]
-	[[ "$output" = *"tried pprof"* ]]
+	[[ "$output" = *"tried cprof, pprof"* ]]
 	run cprof convert a b -o "$tmp/x.folded"
 	[ "$status" = 2 ]
 	run cprof convert "$tmp/in.folded" -o "$tmp/x.folded" --type nonesuch

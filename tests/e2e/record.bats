@@ -107,6 +107,12 @@ can_sample() {
 	[ ! -e cprof.cprof ]
 	echo not a program >plain
 	run -126 "$CPROF" record ./plain
+	run -126 "$CPROF" record /tmp
+	[[ "$output" == *"directory"* ]]
+	printf '#!/no/such/interpreter -x\n' >script
+	chmod +x script
+	run -127 "$CPROF" record ./script
+	[[ "$output" == *"there is no /no/such/interpreter,"* ]]
 	[ ! -e cprof.cprof ]
 }
 

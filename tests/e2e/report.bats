@@ -260,3 +260,18 @@ print(json.load(sys.stdin)["recording"]["was_cut"])')" = True ]
 		! grep -q $'[\033\a]' out
 	done
 }
+
+@test "no recording, and files that are none: what to do is said" {
+	mkdir empty && cd empty
+	run cprof report
+	[ "$status" -eq 1 ]
+	[[ "$output" == *"cprof record ./app"* ]]
+	printf 'PERFILE2 and more' >perf.data
+	run cprof report perf.data
+	[ "$status" -eq 1 ]
+	[[ "$output" == *"perf script -i perf.data | cprof report -"* ]]
+	printf '<?xml version="1.0"?><svg/>' >x.svg
+	run cprof flamegraph x.svg
+	[ "$status" -eq 1 ]
+	[[ "$output" == *"picture"* ]]
+}
