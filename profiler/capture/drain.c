@@ -16,12 +16,13 @@
 #include "base/log.h"
 #include "profiler/capture/session.h"
 
-#define LAG_NS	      10000000ull
-#define POLL_MS	      20
-#define FLUSH_NS      1000000000ull
-#define RELEASE_EVERY (256u << 10) /* bytes that may be read before the kernel gets them back */
-#define LIVE_CHECK_NS 200000000ull
-#define RESCAN_NS     100000000ull /* of all maps, when records were lost */
+#define LAG_NS	       10000000ull
+#define POLL_MS	       20
+#define FLUSH_NS       1000000000ull
+#define FIRST_FLUSH_NS 100000000ull /* whoever kills cprof early still finds something */
+#define RELEASE_EVERY  (256u << 10) /* bytes that may be read before the kernel gets them back */
+#define LIVE_CHECK_NS  200000000ull
+#define RESCAN_NS      100000000ull /* of all maps, when records were lost */
 
 uint64_t session_now(void)
 {
@@ -255,7 +256,7 @@ void *drain_thread(void *session)
 	size_t n = c->events.cpus.count;
 	struct pollfd *fds = mem_calloc(n + 1, sizeof(*fds));
 	uint64_t lag = choose_lag(c);
-	uint64_t flushed = session_now(), checked = flushed, rescanned = 0;
+	uint64_t checked = session_now(), flush_at = checked + FIRST_FLUSH_NS, rescanned = 0;
 
 	prctl(PR_SET_NAME, "cprof-drain");
 	session_hurry();
@@ -282,8 +283,8 @@ void *drain_thread(void *session)
 			session_check_ended(c);
 			checked = now;
 		}
-		if (now - flushed >= FLUSH_NS) {
-			flushed = now;
+		if (now >= flush_at) {
+			flush_at = now + FLUSH_NS;
 			c->error = recording_flush(c->writer);
 			if (c->error) {
 				c->failed = true;
