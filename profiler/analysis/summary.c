@@ -266,17 +266,24 @@ static void add_losses(const struct recording *r, const struct health *h, const 
 		       struct buf *out)
 {
 	uint64_t lost = recording_fact(r, "lost_samples", 0);
+	uint64_t grown = recording_fact(r, "grown_threads", 0);
+	bool are_long = grown || recording_fact(r, "stack_bytes", UINT64_MAX) > 16384;
 
 	if (lost * 100 > recording_fact(r, "expected_samples", 0) && lost > LOST_TELLING)
 		buf_printf(out,
-			   "%ssamples were lost: --stack-size 16K makes them smaller; as root, or "
-			   "with a higher `ulimit -l`, there is more room for them\n",
-			   indent);
+			   "%ssamples were lost: %sas root, or with a higher `ulimit -l`, there is "
+			   "more room for them\n",
+			   indent, are_long ? "--stack-size 16K makes them smaller; " : "");
 	if (h->by_status[UNWIND_COPY_SHORT] &&
 	    recording_fact(r, "stack_bytes", 0) >= STACK_BYTES_MOST)
 		buf_printf(out,
 			   "%scopy_short: these stacks are larger than the 64 kB that the kernel "
 			   "copies at the most; their outer callers cannot be seen\n",
+			   indent);
+	else if (h->by_status[UNWIND_COPY_SHORT] && grown)
+		buf_printf(out,
+			   "%scopy_short: a thread's first copies are short, until its stack turns "
+			   "out to be larger; --stack-size 64K begins with long ones\n",
 			   indent);
 	else if (h->by_status[UNWIND_COPY_SHORT] && recording_fact(r, "stack_bytes", 0))
 		buf_printf(out,

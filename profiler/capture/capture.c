@@ -387,6 +387,7 @@ void capture_destroy(struct capture *c)
 	unwind_tables_destroy(c->tables);
 	proc_model_deinit(&c->model);
 	ledger_deinit(&c->ledger);
+	grow_deinit(&c->grow, &c->events);
 	events_deinit(&c->events);
 	vec_deinit(&c->targets);
 	vec_deinit(&c->ended);

@@ -18,6 +18,9 @@
 
 #define LAG_NS	       10000000ull
 #define POLL_MS	       20
+#define WATCH_NS       300000000ull /* after a thread or program began: it may soon need more */
+#define WATCH_LAG_NS   3000000ull
+#define WATCH_POLL_MS  2
 #define FLUSH_NS       1000000000ull
 #define FIRST_FLUSH_NS 100000000ull /* whoever kills cprof early still finds something */
 #define RELEASE_EVERY  (256u << 10) /* bytes that may be read before the kernel gets them back */
@@ -69,10 +72,42 @@ static void handle_count(struct capture *c, const struct pev_record *r, uint32_t
 static void handle_exit(struct capture *c, const struct pev_record *r)
 {
 	uint32_t process = map_find(&c->model.by_pid, r->pid);
+	uint32_t thread = map_find(&c->model.by_tid, r->tid);
 
+	if (thread != MAP_NONE)
+		grow_thread_over(&c->grow, &c->events, thread, r->time);
 	proc_model_exit(&c->model, r->tid, r->time);
 	if (process != MAP_NONE && !proc_process_at(&c->model, process)->live_threads)
 		vec_push(&c->ended, process);
+}
+
+/* Threads with events of their own, whose end was not told. */
+static void check_grown(struct capture *c)
+{
+	for (size_t i = c->grow.open.count; i-- > 0;) {
+		uint32_t thread = c->grow.threads.items[c->grow.open.items[i]].thread;
+
+		if (proc_thread_at(&c->model, thread)->has_ended)
+			grow_thread_over(&c->grow, &c->events, thread, session_now());
+	}
+}
+
+/* Until a thread's copies grow its stacks are cut: look closely for a while. */
+static void watch(struct capture *c, uint64_t time_ns)
+{
+	if (c->events.long_bytes > c->events.stack_bytes)
+		c->watch_until_ns = time_ns + WATCH_NS;
+}
+
+/* An exec ends the other threads; the one that remains has a new stack. */
+static void handle_exec(struct capture *c, const struct pev_record *r)
+{
+	uint32_t thread = map_find(&c->model.by_tid, r->tid);
+
+	session_settle(c, thread, true);
+	grow_thread_over(&c->grow, &c->events, thread, session_now());
+	check_grown(c);
+	watch(c, r->time);
 }
 
 void session_check_ended(struct capture *c)
@@ -112,11 +147,12 @@ static void handle(struct capture *c, const struct pev_record *r, uint32_t ring_
 		break;
 	case PEV_RECORD_COMM:
 		proc_model_comm(&c->model, r->pid, r->tid, r->comm.name, r->comm.is_exec, r->time);
-		if (r->comm.is_exec && c->walk.waiting.count)
-			session_settle(c, map_find(&c->model.by_tid, r->tid), true);
+		if (r->comm.is_exec)
+			handle_exec(c, r);
 		break;
 	case PEV_RECORD_FORK:
 		proc_model_fork(&c->model, r->pid, r->task.ppid, r->tid, r->task.ptid, r->time);
+		watch(c, r->time);
 		break;
 	case PEV_RECORD_EXIT:
 		handle_exit(c, r);
@@ -132,7 +168,9 @@ static void handle(struct capture *c, const struct pev_record *r, uint32_t ring_
 		break;
 	case PEV_RECORD_THROTTLE:
 	case PEV_RECORD_UNTHROTTLE:
-		ledger_throttle(&c->ledger, r->stream, r->kind == PEV_RECORD_THROTTLE, r->time);
+		if (!grow_owns(&c->grow, r->stream)) /* the thread's first events tell the same */
+			ledger_throttle(&c->ledger, r->stream, r->kind == PEV_RECORD_THROTTLE,
+					r->time);
 		break;
 	case PEV_RECORD_READ:
 		handle_count(c, r, ring_cpu);
@@ -243,7 +281,7 @@ static void check_live(struct capture *c)
 
 static uint64_t choose_lag(const struct capture *c)
 {
-	uint64_t samples = c->events.ring_bytes / (c->events.stack_bytes + 1024);
+	uint64_t samples = c->events.ring_bytes / (c->events.long_bytes + 1024);
 	uint64_t holds_ns =
 		c->frequency_hz ? samples * 1000000000ull / c->frequency_hz : UINT64_MAX;
 
@@ -260,19 +298,21 @@ void *drain_thread(void *session)
 
 	prctl(PR_SET_NAME, "cprof-drain");
 	session_hurry();
+	watch(c, session_now());
 	for (size_t i = 0; i < n; i++)
 		fds[i] = (struct pollfd){ .fd = c->events.cpus.items[i].owner, .events = POLLIN };
 	fds[n] = (struct pollfd){ .fd = c->wake, .events = POLLIN };
 	while (!c->stopping) {
+		bool watches = session_now() < c->watch_until_ns;
 		uint64_t now;
 
-		if (poll(fds, n + 1, POLL_MS) < 0 && errno != EINTR) {
+		if (poll(fds, n + 1, watches ? WATCH_POLL_MS : POLL_MS) < 0 && errno != EINTR) {
 			c->error = error_errno(errno, "cannot wait for the kernel's samples");
 			c->failed = true;
 			break;
 		}
 		now = session_now();
-		drain_round(c, now - lag);
+		drain_round(c, now - (watches ? MIN(lag, WATCH_LAG_NS) : lag));
 		if (c->rescan_due && now - rescanned >= RESCAN_NS) {
 			c->rescan_due = false;
 			rescanned = now;
@@ -280,6 +320,7 @@ void *drain_thread(void *session)
 		}
 		if (now - checked >= LIVE_CHECK_NS) {
 			check_live(c);
+			check_grown(c);
 			session_check_ended(c);
 			checked = now;
 		}
@@ -292,6 +333,7 @@ void *drain_thread(void *session)
 			}
 		}
 	}
+	grow_stop(&c->grow, &c->events, c->stopping ? c->stop_ns : session_now());
 	free(fds);
 	return NULL;
 }

@@ -14,10 +14,11 @@
 #define RING_MAX	(16u << 20)
 #define RING_MIN	(256u << 10)
 #define RINGS_TOTAL_MAX (256u << 20)
-#define RING_HOLDS_NS	12000000ull /* of samples, at least: 1 MiB of the longest at 997 Hz */
+#define RING_HOLDS_NS	12000000ull  /* of samples, at least: 1 MiB of the longest at 997 Hz */
+#define RING_AMPLE_NS	200000000ull /* so much, and nothing is lost: 16 MiB likewise */
+#define RATE_DEFAULT	1000ull	     /* samples a second, of events that are no clocks */
 #define STACK_MIN	16384u
 #define SAMPLE_REST	1024u /* registers, kernel frames and the rest of a sample */
-#define FDS_SPARE	64    /* descriptors for everything else */
 
 /* The CPUs that an event can be opened on: those online. */
 static struct error *open_owners(struct events *e)
@@ -100,10 +101,10 @@ static struct error *open_rings(struct events *e, uint32_t ring_bytes)
 	}
 }
 
-/* The longest copies that the rings hold for long enough. */
-static uint32_t choose_stack(const struct events *e, uint64_t frequency_hz)
+/* The longest copies that the rings hold for so long. */
+static uint32_t choose_stack(const struct events *e, uint64_t frequency_hz, uint64_t holds_ns)
 {
-	uint64_t samples = frequency_hz * RING_HOLDS_NS / 1000000000ull + 2;
+	uint64_t samples = frequency_hz * holds_ns / 1000000000ull + 2;
 	uint32_t bytes = PEV_STACK_MAX;
 
 	for (uint32_t next = 32768; bytes > STACK_MIN; next /= 2) {
@@ -114,6 +115,36 @@ static uint32_t choose_stack(const struct events *e, uint64_t frequency_hz)
 	return bytes;
 }
 
+/* A size that was asked for is kept. Else stacks are copied whole where the rings are ample; where
+ * they are not, the copies begin short, and get longer for the threads that need it: most of what
+ * is copied of most stacks is of no use, and a ring full of it has no room for what comes next. */
+static void choose_stacks(struct events *e, uint32_t stack_bytes, uint64_t frequency_hz)
+{
+	uint64_t rate = frequency_hz ? frequency_hz : RATE_DEFAULT;
+
+	if (stack_bytes) {
+		e->stack_bytes = e->long_bytes = MIN(stack_bytes & ~7u, PEV_STACK_MAX);
+		return;
+	}
+	e->long_bytes = choose_stack(e, rate, RING_HOLDS_NS);
+	e->stack_bytes =
+		choose_stack(e, rate, RING_AMPLE_NS) == PEV_STACK_MAX ? PEV_STACK_MAX : STACK_MIN;
+	e->was_halved = e->long_bytes < PEV_STACK_MAX;
+}
+
+struct perf_event_attr events_long_copies(const struct events *e)
+{
+	struct perf_event_attr attr = e->sampling.attr;
+
+	attr.sample_stack_user = e->long_bytes;
+	attr.disabled = 1;
+	attr.enable_on_exec = 0;
+	attr.inherit = attr.inherit_stat = 0;
+	attr.mmap = attr.mmap2 = attr.build_id = 0;
+	attr.comm = attr.comm_exec = attr.task = 0;
+	return attr;
+}
+
 struct error *events_init(struct events *e, const struct pev_kind *kind, uint64_t period,
 			  uint64_t frequency_hz, uint32_t stack_bytes, uint32_t ring_bytes,
 			  bool user_only)
@@ -121,9 +152,7 @@ struct error *events_init(struct events *e, const struct pev_kind *kind, uint64_
 	*e = (struct events){ 0 };
 	TRY(pev_sampling_probe(kind, period, PEV_STACK_MAX, user_only, &e->sampling));
 	TRY(open_rings(e, ring_bytes));
-	e->stack_bytes =
-		stack_bytes ? MIN(stack_bytes & ~7u, PEV_STACK_MAX) : choose_stack(e, frequency_hz);
-	e->was_halved = !stack_bytes && e->stack_bytes < PEV_STACK_MAX;
+	choose_stacks(e, stack_bytes, frequency_hz);
 	e->sampling.attr.sample_stack_user = e->stack_bytes;
 	e->sampling.attr.wakeup_watermark = e->ring_bytes / 4;
 	e->format = (struct pev_format){
@@ -131,8 +160,8 @@ struct error *events_init(struct events *e, const struct pev_kind *kind, uint64_
 		.read_format = e->sampling.attr.read_format,
 		.regs_mask = e->sampling.attr.sample_regs_user,
 	};
-	log_debug("capture", "ring %u stack %u cpus %zu kernel %d", e->ring_bytes, e->stack_bytes,
-		  e->cpus.count, e->sampling.sees_kernel);
+	log_debug("capture", "ring %u stack %u to %u cpus %zu kernel %d", e->ring_bytes,
+		  e->stack_bytes, e->long_bytes, e->cpus.count, e->sampling.sees_kernel);
 	return NULL;
 }
 
@@ -150,7 +179,7 @@ void events_deinit(struct events *e)
 /* Room for that many more descriptors: the soft limit may be raised to the hard one. */
 static struct error *need_descriptors(const struct events *e, size_t more)
 {
-	size_t need = e->fds.count + e->cpus.count + more + FDS_SPARE;
+	size_t need = e->fds.count + e->cpus.count + more + EVENTS_FDS_SPARE;
 	struct rlimit limit;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || need <= limit.rlim_cur)

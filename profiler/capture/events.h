@@ -15,6 +15,8 @@
 #include "profiler/perf/ring.h"
 #include "profiler/process/find.h"
 
+#define EVENTS_FDS_SPARE 64 /* descriptors for everything else */
+
 struct events_cpu {
 	int cpu;
 	int owner; /* the dummy event that the ring is mapped from */
@@ -35,7 +37,8 @@ struct events {
 	struct proc_ids tids;  /* that have events of their own */
 	struct map known_tids; /* looked at by attach rounds: tid -> 0 */
 	uint32_t ring_bytes, stack_bytes;
-	bool was_halved; /* the copies of stacks are shorter than the kernel could make them */
+	uint32_t long_bytes; /* of a thread's stack, once stack_bytes turned out too few for it */
+	bool was_halved;     /* even these are shorter than the kernel could make them */
 };
 
 /* Decides the sizes and opens the rings. stack_bytes, ring_bytes: 0 for automatic. */
@@ -43,6 +46,10 @@ struct error *events_init(struct events *e, const struct pev_kind *kind, uint64_
 			  uint64_t frequency_hz, uint32_t stack_bytes, uint32_t ring_bytes,
 			  bool user_only) MUST_USE;
 void events_deinit(struct events *e);
+
+/* The attributes of events that tell nothing but samples, with the long copies, of one thread.
+ * Their records are laid out like all others. */
+struct perf_event_attr events_long_copies(const struct events *e);
 
 /* Opens the events of one thread. With on_exec they start at its next exec, else at once. A thread
  * that is gone is no error: *ret_gone. */

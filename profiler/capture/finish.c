@@ -2,6 +2,7 @@
  * The end of a session: the ledger summed up, and everything that a user must know of, as facts and
  * diagnostics of the recording.
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,7 +73,8 @@ static void add_unended(struct capture *c, uint64_t counted, struct ledger_rest 
 			count -= (int64_t)e->count;
 		else
 			count -= (int64_t)e->weight;
-		contexts += !e->has_ended;
+		if (!e->has_ended)
+			contexts += e->was_split ? 2 : 1;
 	}
 	/* one that was never sampled is in no entry */
 	contexts = MAX(contexts, (uint64_t)c->events.tids.count);
@@ -173,6 +175,8 @@ static void write_ledger(struct capture *c)
 	uint64_t lost = MAX(n.lost, c->ledger.lost_records) + c->ledger.lost_samples;
 	uint64_t throttled = c->ledger.throttled_ns;
 
+	lost -= grow_lost_twice(&c->grow, lost);
+
 	ledger_sum(&c->ledger, period, &rest, hide_thread, &h);
 	add_unended(c, n.value, &rest, &h);
 
@@ -239,7 +243,15 @@ static void write_diagnostics(struct capture *c)
 			c->writer, now,
 			"%" PRIu64 " stacks are cut: there was too little lockable "
 			"memory for copies of more than %u bytes (raise `ulimit -l`)",
-			c->walk.by_status[UNWIND_COPY_SHORT], c->events.stack_bytes);
+			c->walk.by_status[UNWIND_COPY_SHORT], c->events.long_bytes);
+	if (c->grow.refused)
+		recording_add_diagnostic(
+			c->writer, now,
+			"%u threads have deep stacks, of which only %u bytes were copied: %s",
+			c->grow.refused, c->events.stack_bytes,
+			c->grow.errnum == EMFILE
+				? "too few file descriptors for longer copies (raise `ulimit -n`)"
+				: strerror(c->grow.errnum));
 	if (c->delay_ns && !c->start_ns)
 		recording_add_diagnostic(c->writer, now,
 					 "the program ended before --delay was over: nothing was "
@@ -271,6 +283,7 @@ void session_write_facts(struct capture *c)
 	fact(c, "target_system_ns", c->launch.system_ns);
 	fact(c, "frequency_hz", c->frequency_hz);
 	fact(c, "stack_bytes", c->events.stack_bytes);
+	fact(c, "grown_threads", c->grow.grown);
 	fact(c, "ring_bytes", c->events.ring_bytes);
 	fact(c, "sees_kernel", c->events.sampling.sees_kernel);
 	fact(c, "late_records", c->model.stats.late);

@@ -29,6 +29,11 @@ void ledger_sample(struct ledger *l, uint32_t thread, uint32_t cpu, uint64_t wei
 	l->weight += weight;
 }
 
+void ledger_split(struct ledger *l, uint32_t thread, uint32_t cpu)
+{
+	entry_of(l, thread, cpu)->was_split = true;
+}
+
 void ledger_ended(struct ledger *l, uint32_t thread, uint32_t cpu, uint64_t count)
 {
 	struct ledger_entry *e = entry_of(l, thread, cpu);
@@ -63,7 +68,7 @@ void ledger_sum(const struct ledger *l, uint64_t period, struct ledger_rest *ret
 	*ret = (struct ledger_rest){ 0 };
 	for (size_t i = 0; i < l->entries.count; i++) {
 		const struct ledger_entry *e = &l->entries.items[i];
-		int64_t rest, whole;
+		int64_t second = e->was_split ? (int64_t)period : 0, rest, whole;
 
 		if (!e->has_ended)
 			continue;
@@ -71,7 +76,7 @@ void ledger_sum(const struct ledger *l, uint64_t period, struct ledger_rest *ret
 		 * them, timers included: a single one may have more samples than time, the sum has
 		 * not */
 		rest = (int64_t)e->count - (int64_t)e->weight;
-		whole = rest > 0 ? rest - rest % (int64_t)period : 0;
+		whole = rest > second ? rest - second - (rest - second) % (int64_t)period : 0;
 		ret->unsampled += rest - whole;
 		ret->beyond += whole;
 		while (was_sampled.count <= e->thread)

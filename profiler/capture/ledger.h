@@ -7,7 +7,9 @@
  *	      + lost		 for which the ring had no room, by the kernel's count
  *	      + throttled	 while the kernel held the event back
  *	      + unsampled	 what each thread ran since its last sample on a CPU: a thread that
- *runs for less than a period is never sampled, since each starts its own
+ *				 runs for less than a period is never sampled, since each starts
+ *				 its own (two such rests, where an event with longer copies took
+ *				 over: see grow.h)
  *	      + not visible	 ticks in the kernel, where only user code may be sampled
  *	      + unexplained	 ticks that came late and stand for several (interrupts off, a
  *virtual machine that was not run)
@@ -28,6 +30,7 @@ struct ledger_entry {
 	uint64_t weight; /* of its samples */
 	uint64_t count;	 /* of the event, once the thread has ended */
 	bool has_ended;
+	bool was_split; /* two events took turns: a period may have begun in either */
 };
 
 struct ledger {
@@ -44,6 +47,8 @@ struct ledger {
 void ledger_deinit(struct ledger *l);
 
 void ledger_sample(struct ledger *l, uint32_t thread, uint32_t cpu, uint64_t weight);
+/* A sample of the thread's event was dropped: another event's stands for it. */
+void ledger_split(struct ledger *l, uint32_t thread, uint32_t cpu);
 void ledger_ended(struct ledger *l, uint32_t thread, uint32_t cpu, uint64_t count);
 void ledger_throttle(struct ledger *l, uint64_t stream, bool start, uint64_t time_ns);
 

@@ -273,6 +273,15 @@ static uint32_t add_kernel_frames(struct capture *c, const struct pev_record *r,
 	return stack;
 }
 
+/* Not while attaching: the descriptors that it takes are counted out. */
+static void grow_if_short(struct capture *c, uint32_t thread, const struct pev_record *r,
+			  enum unwind_status status)
+{
+	if (status == UNWIND_COPY_SHORT && c->events.long_bytes > c->events.stack_bytes &&
+	    c->attached_ns && !c->stopping)
+		grow_thread(&c->grow, &c->events, thread, r->tid);
+}
+
 void session_sample(struct capture *c, const struct pev_record *r)
 {
 	uint32_t thread = proc_model_thread(&c->model, r->pid, r->tid, r->time);
@@ -285,13 +294,20 @@ void session_sample(struct capture *c, const struct pev_record *r)
 		.cpu = (uint16_t)r->cpu,
 		.event = c->event,
 	};
+	bool dropped;
 
 	session_settle(c, thread, false);
+	if (!grow_takes(&c->grow, thread, r->sample.id, r->time, &dropped)) {
+		if (dropped)
+			ledger_split(&c->ledger, thread, r->cpu);
+		return;
+	}
 	ledger_sample(&c->ledger, thread, r->cpu, r->sample.period);
 	c->samples++;
 
 	uint32_t count = walk_user(c, process, r, &sample.status);
 
+	grow_if_short(c, thread, r, sample.status);
 	sample.stack = add_user_frames(c, thread, process, count);
 	if (r->in_kernel)
 		sample.stack = add_kernel_frames(c, r, sample.stack);

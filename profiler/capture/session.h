@@ -7,6 +7,7 @@
 
 #include "profiler/capture/capture.h"
 #include "profiler/capture/events.h"
+#include "profiler/capture/grow.h"
 #include "profiler/capture/launch.h"
 #include "profiler/capture/ledger.h"
 #include "profiler/process/model.h"
@@ -63,6 +64,7 @@ struct capture {
 	struct unwind_tables *tables;
 	struct proc_model model;
 	struct events events;
+	struct grow grow;
 	struct ledger ledger;
 	struct launch launch;
 	struct proc_ids targets; /* processes or threads, as asked for */
@@ -74,8 +76,9 @@ struct capture {
 	uint64_t start_ns, stop_ns; /* of sampling; 0: not yet */
 	uint64_t attached_ns;	    /* everything is being sampled: a duration counts from here */
 	uint64_t last_record_ns;
-	bool rescan_due;     /* records were lost */
-	VEC(uint32_t) ended; /* processes whose end was told, to be looked at once more */
+	uint64_t watch_until_ns; /* threads have begun, and their copies may turn out too short */
+	bool rescan_due;	 /* records were lost */
+	VEC(uint32_t) ended;	 /* processes whose end was told, to be looked at once more */
 
 	pthread_t drain;
 	bool drain_runs;

@@ -4,16 +4,19 @@
  */
 #include "tests/unit/unit.h"
 
+#include <dirent.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "profiler/capture/capture.h"
+#include "profiler/capture/events.h"
 
 static char self[4096];
 static char own_name[16]; /* as the kernel has it */
@@ -54,6 +57,38 @@ static int role_threads(uint64_t count, uint64_t ms)
 			return 1;
 	for (uint64_t i = 0; i < count; i++)
 		pthread_join(threads[i], NULL);
+	return 0;
+}
+
+/* Burns below frames of 40 KiB together: more than the copies hold at first. */
+__attribute__((noinline)) static void burn_deep(int depth, clockid_t clock, uint64_t ms)
+{
+	volatile char room[1024];
+
+	room[0] = 0;
+	if (depth == 0)
+		burn(clock, ms);
+	else
+		burn_deep(depth - 1, clock, ms);
+	sink += (uint64_t)room[0]; /* no tail call */
+}
+
+static void *burn_deep_in_thread(void *ms)
+{
+	burn_deep(40, CLOCK_THREAD_CPUTIME_ID, (uintptr_t)ms);
+	return NULL;
+}
+
+/* So many deep threads, one after another. */
+static int role_deep(uint64_t count, uint64_t ms)
+{
+	for (uint64_t i = 0; i < count; i++) {
+		pthread_t thread;
+
+		if (pthread_create(&thread, NULL, burn_deep_in_thread, (void *)(uintptr_t)ms) != 0)
+			return 1;
+		pthread_join(thread, NULL);
+	}
 	return 0;
 }
 
@@ -120,6 +155,8 @@ static int play(char **argv)
 	}
 	if (!strcmp(argv[1], "threads"))
 		return role_threads(a, b);
+	if (!strcmp(argv[1], "deep"))
+		return role_deep(a, b);
 	if (!strcmp(argv[1], "kernel"))
 		return role_kernel(a);
 	if (!strcmp(argv[1], "forks"))
@@ -363,6 +400,136 @@ static void threads_have_names(void **state)
 	recording_deinit(&r);
 }
 
+#define SMALL_RING (4u << 20) /* too small for long copies of everything */
+
+/* The samples whose stacks were cut for their copies were short. */
+static size_t count_short(const struct recording *r)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < r->samples.count; i++)
+		n += r->samples.items[i].status == UNWIND_COPY_SHORT;
+	return n;
+}
+
+static void short_copies_grow(void **state)
+{
+	char *argv[] = { self, "deep", "1", "3000", NULL };
+	struct capture_options o = options_of(argv);
+	struct recording r;
+
+	o.ring_bytes = SMALL_RING;
+	record(&o, &r);
+	check_ledger(&r);
+	assert_int_equal(recording_fact(&r, "stack_bytes", 0), 16384);
+	assert_int_equal(recording_fact(&r, "grown_threads", 0), 1);
+
+	struct tally t = tally_of(&r, NULL);
+
+	assert_true(t.samples > 0);
+	assert_in_range(count_short(&r), 1, t.samples / 10);
+	assert_true(t.whole >= t.samples * 9 / 10);
+	recording_deinit(&r);
+
+	/* a size that was asked for is kept */
+	argv[3] = "300";
+	o.stack_bytes = 16384;
+	record(&o, &r);
+	check_ledger(&r);
+	t = tally_of(&r, NULL);
+	assert_int_equal(recording_fact(&r, "grown_threads", 0), 0);
+	assert_true(count_short(&r) >= t.samples * 9 / 10);
+	recording_deinit(&r);
+}
+
+static rlim_t count_descriptors(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	rlim_t n = 0;
+
+	assert_non_null(dir);
+	while (readdir(dir))
+		n++;
+	closedir(dir);
+	return n;
+}
+
+/* Records with so many descriptors beyond those that capture_start() took: in a child, for the hard
+ * limit would not come back. */
+static void record_with_descriptors(const struct capture_options *o, rlim_t more,
+				    struct recording *ret)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		rlim_t before = count_descriptors(), max;
+		struct capture *c;
+		struct error *err = capture_start(o, &c, &status);
+
+		if (err)
+			_exit(error_code_of(err) == ERR_PERMISSION ? 1 : 2);
+		max = count_descriptors() + more;
+		if (setrlimit(RLIMIT_NOFILE, &(struct rlimit){ max, max }) != 0)
+			_exit(2);
+		while (capture_wait(c, -1, -1) != CAPTURE_OVER)
+			;
+		err = capture_finish(c);
+		if (!err)
+			err = recording_close(capture_take_writer(c));
+		if (err)
+			_exit(3);
+		capture_destroy(c);
+		_exit(count_descriptors() == before ? 0 : 4);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 1)
+		skip();
+	assert_int_equal(status, 0);
+	read_recording(ret);
+}
+
+static size_t count_diagnostics(const struct recording *r, const char *words)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < r->diagnostics.count; i++)
+		n += strstr(intern_get(&r->strings, r->diagnostics.items[i].text), words) != NULL;
+	return n;
+}
+
+/* Each gives its descriptors back when it ends: together they would be more than there may be. */
+static void many_threads_grow(void **state)
+{
+	char *argv[] = { self, "deep", "60", "60", NULL };
+	struct capture_options o = options_of(argv);
+	rlim_t cpus = (rlim_t)sysconf(_SC_NPROCESSORS_CONF);
+	struct recording r;
+
+	o.ring_bytes = SMALL_RING;
+	record_with_descriptors(&o, EVENTS_FDS_SPARE + 20 * cpus, &r);
+	check_ledger(&r);
+	assert_true(recording_fact(&r, "grown_threads", 0) > 0);
+	assert_int_equal(count_diagnostics(&r, "file descriptors"), 0);
+	recording_deinit(&r);
+}
+
+/* Without descriptors the copies stay short, and the recording says so. */
+static void a_thread_that_cannot_grow(void **state)
+{
+	char *argv[] = { self, "deep", "1", "400", NULL };
+	struct capture_options o = options_of(argv);
+	struct recording r;
+
+	o.ring_bytes = SMALL_RING;
+	record_with_descriptors(&o, EVENTS_FDS_SPARE / 2, &r);
+	check_ledger(&r);
+	assert_int_equal(recording_fact(&r, "grown_threads", 1), 0);
+	assert_true(count_short(&r) > 0);
+	assert_int_equal(count_diagnostics(&r, "file descriptors"), 1);
+	recording_deinit(&r);
+}
+
 static void kernel_time_that_is_not_visible(void **state)
 {
 	char *argv[] = { self, "kernel", "300", NULL };
@@ -600,6 +767,9 @@ int main(int argc, char **argv)
 		cmocka_unit_test_teardown(daemons, clean),
 		cmocka_unit_test_teardown(an_exec_in_a_thread, clean),
 		cmocka_unit_test_teardown(threads_have_names, clean),
+		cmocka_unit_test_teardown(short_copies_grow, clean),
+		cmocka_unit_test_teardown(many_threads_grow, clean),
+		cmocka_unit_test_teardown(a_thread_that_cannot_grow, clean),
 		cmocka_unit_test_teardown(kernel_time_that_is_not_visible, clean),
 		cmocka_unit_test_teardown(short_runs_are_not_kernel_time, clean),
 		cmocka_unit_test_teardown(durations_and_delays, clean),
