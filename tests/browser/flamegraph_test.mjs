@@ -363,7 +363,7 @@ const tests = [
 	const hidden = all.filter(f => !shown.some(g => g.name === f.name));
 	const weight = hidden.reduce((sum, f) => sum + f.w, 0);
 	assert.ok(hidden.length > 300);
-	assert.equal(await text(page, "note"), `${hidden.length} frames narrower than 0.5 px not drawn: the inner ends of ${weight} samples (${(100 * weight / shown[0].w).toFixed(2)}%)`);
+	assert.equal(await text(page, "note"), `${hidden.length} frames narrower than 0.5 px not drawn: the inner ends of ${weight} samples (${(100 * weight / shown[0].w).toFixed(2)}%); --minwidth 0 draws them`);
 	let missing = 0;
 	for (const list of [shown, all]) {
 		for (const f of list) {
