@@ -202,7 +202,7 @@ can_sample() {
 
 @test "the shares of a program of known cost are right within the sampling error" {
 	can_sample
-	"$CPROF" record -q -F 4999 -o x.folded --stdout truth.txt "$(burn)" 4
+	"$CPROF" record -q -F 4999 -o x.folded --stdout truth.txt "$(burn)" 6
 	# chi-square over five paths against the counted iterations: 4 degrees of freedom, the bound of
 	# one run in 10,000
 	python3 - <<-'PY'
@@ -219,7 +219,7 @@ can_sample() {
 		            others = [p for p in truth if p.endswith(path.split(";")[1])]
 		            assert any(f";{p}" in stack for p in others) or "[truncated" in stack, stack
 		n = sum(seen.values())
-		assert n >= 5000, n
+		assert n >= 10000, n
 		chi = sum((seen[p] - n * int(t) / total) ** 2 / (n * int(t) / total) for p, t in truth.items())
 		print(n, seen, chi)
 		assert chi < 23.5, chi
