@@ -27,7 +27,7 @@ struct image {
 	const uint8_t *bytes;
 	size_t size;
 	struct guarded_map map; /* empty for an image in memory */
-	uint16_t machine, type;
+	uint16_t machine;
 	uint64_t entry;
 	VEC(struct image_segment) segments;
 	VEC(struct image_section) sections;
@@ -179,7 +179,6 @@ static struct error *read_headers(struct image *img)
 		return error_new(ERR_UNSUPPORTED, "%s is not a 64-bit little-endian ELF file",
 				 img->name);
 	img->machine = header.e_machine;
-	img->type = header.e_type;
 	img->entry = header.e_entry;
 
 	elf_version(EV_CURRENT);
@@ -261,11 +260,6 @@ const char *image_name(const struct image *img)
 uint16_t image_machine(const struct image *img)
 {
 	return img->machine;
-}
-
-uint16_t image_type(const struct image *img)
-{
-	return img->type;
 }
 
 uint64_t image_entry(const struct image *img)

@@ -41,7 +41,6 @@ void image_close(struct image *img); /* takes NULL */
 
 const char *image_name(const struct image *img);
 uint16_t image_machine(const struct image *img); /* EM_X86_64 ... */
-uint16_t image_type(const struct image *img);	 /* ET_EXEC, ET_DYN ... */
 uint64_t image_entry(const struct image *img);	 /* e_entry; 0: none */
 
 /* The whole file as bytes. */
