@@ -1,0 +1,172 @@
+/*
+ * What the kernel program (sampler.bpf.c) and user space (sampler.c) share: the layout of maps and
+ * of the records in the rings. Fixed-width types, explicit padding, sizes asserted.
+ *
+ * The tables that a walk reads (page directories, rows, rules, mappings) are laid out in
+ * profiler/unwind/layout.h: pool and rules are shared with the kernel as they are.
+ */
+#ifndef CPROF_BPF_SHARED_H
+#define CPROF_BPF_SHARED_H
+
+#include <linux/types.h>
+
+#include "profiler/unwind/layout.h"
+
+#define KERN_MAX_CPUS	   1024
+#define KERN_SLOTS	   65536 /* a power of two */
+#define KERN_MAX_THREADS   65536 /* that can be chosen with -t, and what they start */
+#define KERN_KERNEL_FRAMES 127	 /* the kernel's own limit (kernel.perf_event_max_stack) */
+#define KERN_PART_BYTES	   4096
+#define KERN_PARTS_MAX	   64 /* of a stack: 256 KiB */
+#define KERN_REGS	   17 /* ip, then the 16 general registers in DWARF's order */
+
+/* Which samples are taken. */
+enum kern_target {
+	KERN_TARGET_PROCESSES, /* those in `processes`, and what they fork */
+	KERN_TARGET_THREADS,   /* those in `threads`, and what they start */
+	KERN_TARGET_ALL,
+	KERN_TARGET_CGROUP,
+};
+
+/*
+ * What a process's samples are walked with. `maps` says where its mappings lie: the offset in the
+ * pool (in words) of a kern_maps in the low half, its generation in the high half; 0: nothing is
+ * known yet, every sample is deferred. Only user space writes maps, but for a fork, which copies
+ * it. `mm` says whose memory that is: 0 until the first sample of a process that was there before.
+ * Only the kernel program writes mm; where it is not the running task's, nothing here is about that
+ * task. Slot 0 belongs to nobody, and is empty.
+ */
+struct kern_slot {
+	__u64 maps;
+	__u64 mm;
+};
+
+_Static_assert(sizeof(struct kern_slot) == 16, "shared with the kernel");
+
+static inline __attribute__((always_inline)) __u64 kern_maps_word(__u32 offset, __u32 generation)
+{
+	return (__u64)generation << 32 | offset;
+}
+
+/* In front of an array of struct unwind_mapping, aligned as these are. Immutable once its word is
+ * in a slot, but for `settled`. */
+struct kern_maps {
+	__u32 generation; /* the one of the word that leads here; another: it was freed meanwhile */
+	__u32 count;	  /* of mappings, <= UNWIND_MAX_MAPPINGS */
+	__u32 settled; /* user space has looked: where nothing is mapped, nothing is; no stack has
+			  to be sent for that */
+	__u32 pad[5];
+};
+
+_Static_assert(sizeof(struct kern_maps) == sizeof(struct unwind_mapping), "one array");
+
+/* Who got a slot, for the slots that the kernel program gave out. */
+struct kern_owner {
+	__u32 tgid;
+	__u32 pad;
+	__u64 time_ns; /* of the fork or exec */
+};
+
+/* Value of the hash `processes`, by tgid. */
+struct kern_process {
+	__u32 slot;
+	__u32 armed; /* 0: from its next exec on */
+};
+
+/* Shared state, one for all CPUs, mapped by user space. */
+struct kern_state {
+	__u32 slots_taken; /* from free_slots[] (modulo KERN_SLOTS), by the kernel program */
+	__u32 slots_given; /* to it, by user space */
+	__u64 in_flight;   /* bytes of stacks sent, and not yet handled: user space subtracts */
+	__u64 in_flight_max;
+	__u32 pad[10];
+};
+
+_Static_assert(sizeof(struct kern_state) == 64, "shared with the kernel");
+
+/*
+ * The ledger's counters, of each CPU. entries = emitted + filtered + idle + the losses.
+ */
+#define KERN_COUNTERS(X)                                                                           \
+	X(entries)	/* runs of the program */                                                  \
+	X(idle)		/* nothing ran on the CPU */                                               \
+	X(filtered)	/* what ran is no target */                                                \
+	X(emitted)	/* records in the ring */                                                  \
+	X(ring_full)	/* lost: no room in the ring */                                            \
+	X(deferred)	/* of the emitted: with registers, to be walked later */                   \
+	X(parts)	/* pieces of stacks in the ring */                                         \
+	X(parts_lost)	/* no room for them */                                                     \
+	X(budget_cut)	/* pieces not sent: too many bytes in flight */                            \
+	X(no_slot)	/* a process that got no slot: its samples are all deferred */             \
+	X(user_samples) /* emitted, walked to an end, interrupted in user mode ... */              \
+	X(user_frames)                                                                             \
+	X(user_ns)	  /* ... time in the program for them, output included */                  \
+	X(kernel_samples) /* the same, interrupted in the kernel */                                \
+	X(kernel_frames)  /* user and kernel ones */                                               \
+	X(kernel_ns)                                                                               \
+	X(deferred_ns)                                                                             \
+	X(other_ns) /* of everything else: filtered, idle, lost */
+
+struct kern_counters {
+#define X(name) __u64 name;
+	KERN_COUNTERS(X)
+#undef X
+	__u64 pad[14]; /* counters of two CPUs do not share a line */
+};
+
+_Static_assert(sizeof(struct kern_counters) == 256, "shared with the kernel");
+
+enum kern_record_kind {
+	KERN_RECORD_SAMPLE = 1,
+	KERN_RECORD_PART, /* of the stack of the sample of the same sequence number that follows */
+};
+
+enum kern_sample_flags {
+	KERN_SAMPLE_IN_KERNEL = 1, /* interrupted in the kernel: there are kernel frames */
+	KERN_SAMPLE_REGS = 2,	   /* KERN_REGS words of registers follow the frames */
+	KERN_SAMPLE_STACK_CUT = 4, /* the stack went on behind the last part */
+	KERN_SAMPLE_PARTS_LOST = 8,
+};
+
+/* Both kinds of records start like this. */
+struct kern_record {
+	__u64 time_ns;	/* CLOCK_MONOTONIC */
+	__u32 sequence; /* of samples on this CPU, the lost ones counted: a gap is a loss */
+	__u16 kind;	/* enum kern_record_kind */
+	__u16 flags;	/* enum kern_sample_flags */
+};
+
+/*
+ * A sample: this, then kernel_count words of kernel addresses, innermost first, then user_count
+ * words of user frames, innermost first, then the registers where flags say so.
+ */
+struct kern_sample {
+	struct kern_record record;
+	__u32 tgid, tid; /* in the first pid namespace */
+	__u32 slot;
+	__u16 kernel_count, user_count;
+	__u32 status; /* enum unwind_status; DEFER: registers and parts of the stack are there */
+	__u32 parts;  /* sent for it */
+	__u64 maps;   /* what it was walked with */
+	__u64 fault_address;
+};
+
+_Static_assert(sizeof(struct kern_sample) == 56, "shared with the kernel");
+
+/* A user frame is its address with these bits, which no user address has. */
+#define KERN_FRAME_RETURN  (1ull << 63)
+#define KERN_FRAME_GUESSED (1ull << 62)
+#define KERN_FRAME_ADDRESS (KERN_FRAME_GUESSED - 1)
+
+/* A page of a stack, or the piece of it that starts at the stack pointer. */
+struct kern_part {
+	struct kern_record record;
+	__u64 address;
+	__u32 size; /* of bytes, that hold the memory from address on */
+	__u32 pad;
+	__u8 bytes[KERN_PART_BYTES];
+};
+
+_Static_assert(sizeof(struct kern_part) == 32 + KERN_PART_BYTES, "shared with the kernel");
+
+#endif

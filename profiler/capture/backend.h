@@ -1,0 +1,52 @@
+/*
+ * How samples are taken: the part of a session that depends on the kernel's interface. Two backends
+ * stand in the table: `ebpf` unwinds in the kernel and needs privileges, `perf` copies stacks and
+ * needs few. A backend drains its rings into the model (forks, execs, mappings: proc_model_*) and
+ * into the recording (session_* of session.h), in the order of time, and keeps its own ledger.
+ *
+ * To add one: a file with its `const struct capture_backend`, and a line in backends[] (backend.c).
+ */
+#ifndef CPROF_CAPTURE_BACKEND_H
+#define CPROF_CAPTURE_BACKEND_H
+
+#include "base/error.h"
+#include "profiler/capture/capture.h"
+#include "profiler/perf/event.h"
+
+struct capture_backend {
+	const char *name;
+
+	/* Everything that may be refused, before the command is forked and before there is a
+	 * recording: permissions, memory, rings. Fills c->tables, c->backend_state and c->wake_fds.
+	 * An error is the reason why this backend does not run here. */
+	struct error *(*open)(struct capture *c, const struct capture_options *o,
+			      const struct pev_kind *kind)MUST_USE;
+
+	/* The command, held before its exec, is sampled from its exec on. */
+	struct error *(*hold_command)(struct capture *c, uint32_t pid)MUST_USE;
+
+	/* The targets that exist (c->target, c->targets): they are being sampled, and known to the
+	 * model, when it returns. */
+	struct error *(*attach)(struct capture *c)MUST_USE;
+
+	/* Everything in the rings up to a time (UINT64_MAX: all), in order; returns quickly where
+	 * there is little. */
+	void (*drain)(struct capture *c, uint64_t until_ns);
+
+	/* Now and then from the drain thread, between two rounds: what has to be looked after. */
+	void (*tend)(struct capture *c, uint64_t now_ns);
+
+	/* No more samples; counts stay readable. */
+	void (*stop)(struct capture *c);
+
+	/* The ledger, facts and diagnostics of its own, into the recording. */
+	void (*write_facts)(struct capture *c);
+
+	/* Frees backend_state; takes a session whose open() failed. */
+	void (*close)(struct capture *c);
+};
+
+extern const struct capture_backend perf_backend;
+extern const struct capture_backend ebpf_backend;
+
+#endif
