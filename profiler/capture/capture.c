@@ -186,7 +186,7 @@ static struct error *start_all(struct capture *c, const struct capture_options *
 	if (o->target == CAPTURE_COMMAND)
 		TRY(launch_fork(&o->command, &c->launch, ret_exit_status));
 	TRY(create_recording(c, o));
-	c->tables = unwind_tables_create();
+	c->tables = unwind_tables_create(NULL);
 	proc_model_init(&c->model, c->tables, c->writer);
 	describe_event(c, kind, asked_hz);
 	for (size_t i = 0; i < o->id_count; i++)

@@ -20,6 +20,8 @@
 #define UNWIND_UNIT_SHIFT    18 /* 256 KiB of text are compiled at once */
 #define UNWIND_PAGE_ONE_RULE 0x80000000u
 #define UNWIND_CHUNK_SHIFT   20 /* the pool comes in chunks of 2^20 words (4 MiB) ... */
+#define UNWIND_CHUNK_WORDS   (1u << UNWIND_CHUNK_SHIFT)
+#define UNWIND_CHUNK_MASK    (UNWIND_CHUNK_WORDS - 1)
 #define UNWIND_MAX_CHUNKS    256
 #define UNWIND_MAX_FRAMES    8192 /* as many as the largest copy of a stack can hold: 64 kB */
 #define UNWIND_MAX_MAPPINGS  8192

@@ -1,15 +1,19 @@
 #include "profiler/unwind/pool.h"
 
+#include <stdlib.h>
 #include <sys/mman.h>
 
 #include "profiler/unwind/unit.h"
 
 _Static_assert(RULE_CACHE_SIZE == 1 << 12, "pool_rule_id() keeps the 12 high bits of the hash");
 
-struct unwind_tables *unwind_tables_create(void)
+struct unwind_tables *unwind_tables_create(const struct unwind_memory_source *source)
 {
 	struct unwind_tables *t = mem_calloc(1, sizeof(*t));
 
+	if (source)
+		t->source = *source;
+	t->rules = source ? source->rules : mem_calloc(UNWIND_MAX_RULES, sizeof(*t->rules));
 	t->used = 1; /* offset 0 stands for none */
 
 	/* The rules without operands stand at their own numbers, INVALID at 0: the empty slots of
@@ -28,29 +32,49 @@ void unwind_tables_destroy(struct unwind_tables *t)
 	for (size_t i = 0; i < t->tables.count; i++)
 		unwind_table_free(t->tables.items[i]);
 	vec_deinit(&t->tables);
-	for (size_t i = 0; i < UNWIND_MAX_CHUNKS && t->chunks[i]; i++)
-		munmap(t->chunks[i], POOL_CHUNK_WORDS * sizeof(uint32_t));
+	if (!t->source.add_chunk) {
+		for (size_t i = 0; i < UNWIND_MAX_CHUNKS && t->chunks[i]; i++)
+			munmap(t->chunks[i], UNWIND_CHUNK_WORDS * sizeof(uint32_t));
+		free(t->rules);
+	}
 	map_deinit(&t->rule_ids);
 	free(t);
 }
 
-uint32_t pool_alloc(struct unwind_tables *t, uint32_t n)
+static uint32_t *add_chunk(struct unwind_tables *t, uint32_t index)
 {
-	uint32_t left = POOL_CHUNK_WORDS - (t->used & (POOL_CHUNK_WORDS - 1));
-	uint32_t at = n <= left ? t->used : t->used + left;
-	uint32_t chunk = at >> UNWIND_CHUNK_SHIFT;
+	void *p;
 
-	if (n > POOL_CHUNK_WORDS || chunk >= UNWIND_MAX_CHUNKS)
+	if (t->source.add_chunk)
+		return t->source.add_chunk(t->source.context, index);
+	p = mmap(NULL, UNWIND_CHUNK_WORDS * sizeof(uint32_t), PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	return p == MAP_FAILED ? NULL : p;
+}
+
+uint32_t pool_alloc_aligned(struct unwind_tables *t, uint32_t n, uint32_t align)
+{
+	uint32_t at = (t->used + align - 1) & ~(align - 1);
+	uint32_t left = UNWIND_CHUNK_WORDS - (at & UNWIND_CHUNK_MASK);
+	uint32_t chunk;
+
+	if (n > left)
+		at += left;
+	chunk = at >> UNWIND_CHUNK_SHIFT;
+	if (n > UNWIND_CHUNK_WORDS || chunk >= UNWIND_MAX_CHUNKS)
 		return 0;
 	if (!t->chunks[chunk]) {
-		void *p = mmap(NULL, POOL_CHUNK_WORDS * sizeof(uint32_t), PROT_READ | PROT_WRITE,
-			       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-		if (p == MAP_FAILED)
+		t->chunks[chunk] = add_chunk(t, chunk);
+		if (!t->chunks[chunk])
 			return 0;
-		t->chunks[chunk] = p;
 	}
 	t->used = at + n;
 	return at;
+}
+
+uint32_t pool_alloc(struct unwind_tables *t, uint32_t n)
+{
+	return pool_alloc_aligned(t, n, 1);
 }
 
 uint16_t pool_intern_rule(struct unwind_tables *t, uint64_t rule)

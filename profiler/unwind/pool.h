@@ -12,14 +12,14 @@
 #include "profiler/unwind/layout.h"
 #include "profiler/unwind/table.h"
 
-#define POOL_CHUNK_WORDS (1u << UNWIND_CHUNK_SHIFT)
-#define RULE_CACHE_SIZE	 4096
+#define RULE_CACHE_SIZE 4096
 
 struct unwind_tables {
+	struct unwind_memory_source source; /* add_chunk NULL: chunks and rules are our own */
 	uint32_t *chunks[UNWIND_MAX_CHUNKS];
 	uint32_t used; /* words given out, those left over at a chunk's end included */
 
-	uint64_t rules[UNWIND_MAX_RULES];
+	uint64_t *rules;
 	uint32_t rule_count;
 	struct map rule_ids; /* packed rule -> position in rules */
 	struct {
@@ -33,17 +33,20 @@ struct unwind_tables {
 /* n words, zeroed, that lie in one chunk; 0 where the pool is full. */
 uint32_t pool_alloc(struct unwind_tables *t, uint32_t n);
 
+/* The same at an offset that is a multiple of `align`, a power of two. */
+uint32_t pool_alloc_aligned(struct unwind_tables *t, uint32_t n, uint32_t align);
+
 /* The word at an offset; 0 outside of what was given out. */
 static inline uint32_t pool_word(const struct unwind_tables *t, uint32_t offset)
 {
 	if (offset >= t->used)
 		return 0;
-	return t->chunks[offset >> UNWIND_CHUNK_SHIFT][offset & (POOL_CHUNK_WORDS - 1)];
+	return t->chunks[offset >> UNWIND_CHUNK_SHIFT][offset & UNWIND_CHUNK_MASK];
 }
 
 static inline uint32_t *pool_at(struct unwind_tables *t, uint32_t offset)
 {
-	return &t->chunks[offset >> UNWIND_CHUNK_SHIFT][offset & (POOL_CHUNK_WORDS - 1)];
+	return &t->chunks[offset >> UNWIND_CHUNK_SHIFT][offset & UNWIND_CHUNK_MASK];
 }
 
 uint16_t pool_intern_rule(struct unwind_tables *t, uint64_t rule);

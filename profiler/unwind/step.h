@@ -8,12 +8,11 @@
  *
  *   u32 unwind_mapping_count(cx)
  *   const struct unwind_mapping *unwind_mapping_at(cx, i)  NULL where i is out of range
- *   u32 unwind_word(cx, offset)                            a word of the pool, 0 outside of it
- *   u64 unwind_rule_at(cx, i)                              a packed rule
- *   bool unwind_read(cx, s, address, &word)                a word of the stack
- *   bool unwind_read_below(cx, s, address, &word)          a word just below the stack pointer, for
- *                                                          memory that is a copy from there on
- *   bool unwind_code(cx, address, bytes, 16)               code bytes, of run-time code only
+ *   const u32 *unwind_chunk(cx, offset)                    the chunk of the pool that holds the
+ * word at an offset; NULL outside of the pool u64 unwind_rule_at(cx, i) a packed rule bool
+ * unwind_read(cx, s, address, &word)                a word of the stack bool unwind_read_below(cx,
+ * s, address, &word)          a word just below the stack pointer, for memory that is a copy from
+ * there on bool unwind_code(cx, address, bytes, 16)               code bytes, of run-time code only
  *   enum unwind_status unwind_fault(cx, address, status)   the status of a failed read
  *
  * Every walk ends: each step either moves the stack pointer outwards or is one of at most
@@ -87,28 +86,33 @@ UNWIND_INLINE __u32 unwind_find_mapping(struct unwind_context *cx, __u64 address
 UNWIND_INLINE int unwind_find_rule(struct unwind_context *cx, const struct unwind_mapping *m,
 				   __u64 vaddr, __u64 *ret)
 {
-	__u32 word = unwind_word(cx, m->page_dir + (__u32)(vaddr >> UNWIND_PAGE_SHIFT));
+	__u32 at = m->page_dir + (__u32)(vaddr >> UNWIND_PAGE_SHIFT);
 	__u32 offset = vaddr & ((1u << UNWIND_PAGE_SHIFT) - 1);
+	const __u32 *words = unwind_chunk(cx, at);
 	__u32 low, high;
 
-	if (word == 0)
+	at = words ? words[at & UNWIND_CHUNK_MASK] : 0;
+	if (at == 0)
 		return 0;
-	if (word & UNWIND_PAGE_ONE_RULE) {
-		*ret = unwind_rule_at(cx, word & 0xffff);
+	if (at & UNWIND_PAGE_ONE_RULE) {
+		*ret = unwind_rule_at(cx, at & 0xffff);
 		return 1;
 	}
+	words = unwind_chunk(cx, at); /* a page's rows lie in one chunk */
+	if (!words)
+		return 0;
 	/* The last row at or below the offset; the first stands at 0. */
 	low = 1;
-	high = unwind_word(cx, word) + 1;
+	high = words[at & UNWIND_CHUNK_MASK] + 1;
 	for (int i = 0; i < UNWIND_SEARCH_ROWS && low + 1 < high; i++) {
 		__u32 middle = (low + high) / 2;
 
-		if ((unwind_word(cx, word + middle) & 0xffff) <= offset)
+		if ((words[(at + middle) & UNWIND_CHUNK_MASK] & 0xffff) <= offset)
 			low = middle;
 		else
 			high = middle;
 	}
-	*ret = unwind_rule_at(cx, unwind_word(cx, word + low) >> 16);
+	*ret = unwind_rule_at(cx, words[(at + low) & UNWIND_CHUNK_MASK] >> 16);
 	return 1;
 }
 
@@ -220,21 +224,22 @@ UNWIND_INLINE int unwind_step_guess(struct unwind_context *cx, struct unwind_sta
 UNWIND_INLINE int unwind_step_signal(struct unwind_context *cx, struct unwind_state *s)
 {
 	/* The kernel's order in struct sigcontext: r8..r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp,
-	 * rip. */
+	 * and then rip. */
 	static const __u8 order[16] = { 8, 9, 10, 11, 12, 13, 14, 15, 5, 4, 6, 3, 1, 0, 2, 7 };
-	__u64 at = s->gpr[UNWIND_GPR_SP] + UNWIND_UCONTEXT_GREGS, gpr[16], ip;
+	__u64 at = s->gpr[UNWIND_GPR_SP] + UNWIND_UCONTEXT_GREGS, ip, word;
 	int r;
 
-	for (int i = 0; i < 16; i++, at += 8)
-		if (!unwind_read(cx, s, at, &gpr[order[i]]))
+	if (!unwind_read(cx, s, at + 16 * sizeof(word), &ip))
+		return unwind_end_fault(cx, s, at + 16 * sizeof(word), UNWIND_EFAULT_RA);
+	for (int i = 0; i < 16; i++, at += sizeof(word)) {
+		if (!unwind_read(cx, s, at, &word))
 			return unwind_end_fault(cx, s, at, UNWIND_EFAULT_RA);
-	if (!unwind_read(cx, s, at, &ip))
-		return unwind_end_fault(cx, s, at, UNWIND_EFAULT_RA);
-	r = unwind_enter(cx, s, ip, gpr[UNWIND_GPR_SP], gpr[UNWIND_GPR_BP], 0, UNWIND_NOMAP_NOVMA);
+		s->gpr[order[i]] = word;
+	}
+	r = unwind_enter(cx, s, ip, s->gpr[UNWIND_GPR_SP], s->gpr[UNWIND_GPR_BP], 0,
+			 UNWIND_NOMAP_NOVMA);
 	if (r != UNWIND_STEP_ON)
 		return r;
-	for (int i = 0; i < 16; i++)
-		s->gpr[i] = gpr[i];
 	s->is_live = s->regs_known = 1;
 	s->bp_lost = s->bx_lost = 0;
 	return r;

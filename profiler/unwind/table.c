@@ -27,7 +27,7 @@ static bool text_pages(const struct image *img, uint64_t *ret_first, uint64_t *r
 	*ret_count = ((high - 1) >> UNWIND_PAGE_SHIFT) - *ret_first + 1;
 	/* Segments far apart would ask for a directory out of all proportion to the file. */
 	image_bytes(img, &size);
-	return *ret_count <= POOL_CHUNK_WORDS && *ret_count <= 1024 + (size >> 8);
+	return *ret_count <= UNWIND_CHUNK_WORDS && *ret_count <= 1024 + (size >> 8);
 }
 
 /* Linkers that put all into one executable segment have the data in it too; the sections tell. */

@@ -15,7 +15,17 @@
 struct unwind_tables; /* the pool of words and the rules that all files share */
 struct unwind_table;  /* one file */
 
-struct unwind_tables *unwind_tables_create(void);
+/* Where the memory of the tables comes from, when another reads it too (the kernel program). */
+struct unwind_memory_source {
+	/* Chunk `index`, UNWIND_CHUNK_WORDS words of zeros, asked for in order; NULL: no memory. It
+	 * stays the source's, and stays until the tables are destroyed. */
+	uint32_t *(*add_chunk)(void *context, uint32_t index);
+	uint64_t *rules; /* room for UNWIND_MAX_RULES, the source's too */
+	void *context;
+};
+
+/* source may be NULL: memory of our own. */
+struct unwind_tables *unwind_tables_create(const struct unwind_memory_source *source);
 void unwind_tables_destroy(struct unwind_tables *t); /* and every table of it; takes NULL */
 
 /*

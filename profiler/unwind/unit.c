@@ -45,7 +45,8 @@ static void finish_page(struct writer *w)
 		}
 	}
 	w->table->rows += w->count;
-	*pool_at(t, w->dir_word) = word;
+	/* the kernel program may be reading: the rows stand before they can be found */
+	__atomic_store_n(pool_at(t, w->dir_word), word, __ATOMIC_RELEASE);
 
 	/* The rule that reaches into the next page. */
 	w->page += PAGE_BYTES;

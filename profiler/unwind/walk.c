@@ -25,9 +25,9 @@ static inline const struct unwind_mapping *unwind_mapping_at(const struct unwind
 	return i < cx->space->count ? &cx->space->mappings[i] : NULL;
 }
 
-static inline __u32 unwind_word(const struct unwind_context *cx, __u32 offset)
+static inline const __u32 *unwind_chunk(const struct unwind_context *cx, __u32 offset)
 {
-	return pool_word(cx->tables, offset);
+	return offset < cx->tables->used ? cx->tables->chunks[offset >> UNWIND_CHUNK_SHIFT] : NULL;
 }
 
 static inline __u64 unwind_rule_at(const struct unwind_context *cx, __u32 i)

@@ -42,7 +42,7 @@ static struct error *build(const struct image *img, struct unwind_tables **ret_t
 {
 	double start = cpu_seconds();
 
-	*ret_tables = unwind_tables_create();
+	*ret_tables = unwind_tables_create(NULL);
 	TRY(unwind_table_create(*ret_tables, img, ret));
 	unwind_table_compile_all(*ret);
 	*ret_seconds = cpu_seconds() - start;

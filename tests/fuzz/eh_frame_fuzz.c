@@ -78,7 +78,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct error *err = image_open_memory(file, HDR_AT + size, "fuzz", &img);
 
 	if (!err) {
-		struct unwind_tables *t = unwind_tables_create();
+		struct unwind_tables *t = unwind_tables_create(NULL);
 		struct unwind_table *table;
 
 		err = unwind_table_create(t, img, &table);

@@ -65,7 +65,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct unwind_frame frames[UNWIND_MAX_FRAMES];
 	struct cursor c = cursor_make(data, size);
-	struct unwind_tables *t = unwind_tables_create();
+	struct unwind_tables *t = unwind_tables_create(NULL);
 	struct unwind_mapping mappings[MAX_MAPPINGS];
 	struct unwind_result r = { .status = UNWIND_STATUS_COUNT };
 	struct unwind_regs regs;

@@ -134,7 +134,7 @@ static inline void live_reload(struct live_process *p)
 
 static inline void live_init(struct live_process *p, pid_t pid)
 {
-	*p = (struct live_process){ .pid = pid, .tables = unwind_tables_create() };
+	*p = (struct live_process){ .pid = pid, .tables = unwind_tables_create(NULL) };
 	p->stack = mem_alloc(LIVE_STACK_MAX);
 	live_reload(p);
 }

@@ -301,7 +301,7 @@ static inline void oracle_function(struct oracle *x, Dwarf_CFI *cfi, uint64_t at
 /* Compares one file; every `stride`-th function. False: it has no tables, or cannot be opened. */
 static inline bool oracle_file(const char *path, size_t stride, struct oracle_stats *stats)
 {
-	struct unwind_tables *t = unwind_tables_create();
+	struct unwind_tables *t = unwind_tables_create(NULL);
 	struct oracle x = { .path = path, .stats = stats };
 	struct image *img = NULL;
 	struct error *err = image_open(path, &img);

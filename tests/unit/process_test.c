@@ -28,7 +28,7 @@ static int setup(void **state)
 
 	snprintf(f->path, sizeof(f->path), "/tmp/cprof-process-%d.cprof", getpid());
 	assert_no_error(recording_create(f->path, &info, &f->writer));
-	f->tables = unwind_tables_create();
+	f->tables = unwind_tables_create(NULL);
 	proc_model_init(&f->model, f->tables, f->writer);
 	*state = f;
 	return 0;

@@ -251,7 +251,7 @@ static void test_entries_of_real_files(void **state)
 	unsigned int found = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
-		struct unwind_tables *t = unwind_tables_create();
+		struct unwind_tables *t = unwind_tables_create(NULL);
 		struct unwind_table *table;
 		struct image *img;
 
@@ -279,7 +279,7 @@ static void test_entries_of_real_files(void **state)
  */
 static void test_units_in_any_order(void **state)
 {
-	struct unwind_tables *a = unwind_tables_create(), *b = unwind_tables_create();
+	struct unwind_tables *a = unwind_tables_create(NULL), *b = unwind_tables_create(NULL);
 	struct unwind_table *all, *one;
 	struct image *img;
 
@@ -303,7 +303,7 @@ static void test_units_in_any_order(void **state)
 /* A mapping is cut to the file's text, and one outside of it has no table. */
 static void test_describe(void **state)
 {
-	struct unwind_tables *t = unwind_tables_create();
+	struct unwind_tables *t = unwind_tables_create(NULL);
 	struct unwind_table *table;
 	struct image *img;
 	struct unwind_mapping m = { .start = 0x7f0000000000,

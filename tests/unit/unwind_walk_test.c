@@ -144,7 +144,7 @@ static void test_thread(void **state)
 static void walk_words(uint32_t kind, const uint64_t *words, size_t n, uint64_t bp, bool cut,
 		       struct unwind_frame *frames, struct unwind_result *r)
 {
-	struct unwind_tables *t = unwind_tables_create();
+	struct unwind_tables *t = unwind_tables_create(NULL);
 	struct unwind_mapping m = { .start = TEXT, .end = TEXT + 0x1000, .kind = kind };
 	struct unwind_space space = { .mappings = &m, .count = 1 };
 	struct unwind_memory stack = { (const uint8_t *)words, SP, n * 8 };
