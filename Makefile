@@ -12,7 +12,7 @@ endif
 
 ALL_CFLAGS := -std=gnu11 -Wall -Wextra -Wvla -Wstrict-prototypes -Wmissing-prototypes -Wno-unused-parameter \
               $(if $(WERROR),-Werror) -D_GNU_SOURCE -I. -I$(BUILD)/gen $(CFLAGS) $(SANITIZE)
-LIBS       := -lelf -liberty -lprotobuf-c -lzstd -ldeflate -llzma -lz -lxxhash -ljson-c -lpthread -lm
+LIBS       := -lbpf -lelf -liberty -lprotobuf-c -lzstd -ldeflate -llzma -lz -lxxhash -ljson-c -lpthread -lm
 
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-8s %s\n' $(1) $(2))
@@ -83,6 +83,30 @@ $(PPROF_GEN).o: $(PPROF_GEN).c $(PPROF_GEN).h
 
 $(BUILD)/flamegraph/formats/pprof_read.o $(BUILD)/flamegraph/formats/pprof_write.o: $(PPROF_GEN).h
 $(BUILD)/libflamegraph.a: $(PPROF_GEN).o
+
+# --- the kernel's side: X.bpf.c becomes an object for the BPF machine, and that a header that carries
+# it, with its maps and constants by name. For the architectures whose registers it knows ---
+BPF_ARCH  := $(if $(filter x86_64-%,$(shell $(CC) -dumpmachine)),x86)
+BPF_CLANG ?= $(shell command -v clang-14 || command -v clang || echo clang)
+BPFTOOL   ?= $(shell command -v bpftool || echo /usr/sbin/bpftool)
+BPF_FLAGS = -target bpf -mcpu=v3 -O2 -g -fno-jump-tables -D__TARGET_ARCH_$(BPF_ARCH) -I. \
+            -idirafter /usr/include/x86_64-linux-gnu -Wall -Wextra -Wno-unused-parameter $(if $(WERROR),-Werror)
+BPF_SOURCES  := $(if $(BPF_ARCH),$(wildcard profiler/bpf/*.bpf.c))
+BPF_PROGRAMS := $(BPF_SOURCES:%.bpf.c=$(BUILD)/%.bpf.o)
+
+$(BUILD)/%.bpf.o: %.bpf.c
+	$(call say,BPF,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(BPF_CLANG) $(BPF_FLAGS) -MMD -MP -c -o $@ $<
+
+# `gen object` leaves out what only debuggers read.
+$(BUILD)/gen/%.skel.h: $(BUILD)/%.bpf.o
+	$(call say,GEN,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(BPFTOOL) gen object $(@:.h=.o) $<
+	$(Q)$(BPFTOOL) gen skeleton $(@:.h=.o) name $(notdir $*)_bpf >$@
+
+$(BPF_SOURCES:%.bpf.c=$(BUILD)/%.o): $(BUILD)/%.o: $(BUILD)/gen/%.skel.h
 
 # --- unit tests: tests/unit/X_test.c is one cmocka program ---
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(sort $(wildcard tests/unit/*_test.c)))
@@ -195,10 +219,10 @@ format: ## clang-format over all sources
 	clang-format-14 -i $(SOURCES)
 
 tidy: compile_commands.json ## clang-tidy over all sources
-	clang-tidy-14 --quiet $(filter %.c,$(SOURCES))
+	clang-tidy-14 --quiet $(filter-out %.bpf.c,$(filter %.c,$(SOURCES)))
 
 compile_commands.json: ## for editors and clang-tidy
-	@{ printf '['; sep=; for f in $(filter %.c,$(SOURCES)); do \
+	@{ printf '['; sep=; for f in $(filter-out %.bpf.c,$(filter %.c,$(SOURCES))); do \
 		printf '%s\n{"directory":"%s","file":"%s","command":"%s -c %s"}' "$$sep" '$(CURDIR)' $$f \
 			'$(CC) $(ALL_CFLAGS)' $$f; sep=,; done; echo; echo ']'; } >$@
 
