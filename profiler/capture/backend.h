@@ -16,9 +16,11 @@
 struct capture_backend {
 	const char *name;
 
+	bool sees_all; /* can sample the whole machine, or a cgroup */
+
 	/* Everything that may be refused, before the command is forked and before there is a
-	 * recording: permissions, memory, rings. Fills c->tables, c->backend_state and c->wake_fds.
-	 * An error is the reason why this backend does not run here. */
+	 * recording: permissions, memory, rings. Fills c->tables, c->backend_state, c->wake_fds and
+	 * c->lag_ns. An error is the reason why this backend does not run here. */
 	struct error *(*open)(struct capture *c, const struct capture_options *o,
 			      const struct pev_kind *kind)MUST_USE;
 
@@ -46,7 +48,11 @@ struct capture_backend {
 	void (*close)(struct capture *c);
 };
 
+/* Opens the best backend that runs here, or the one that is asked for: c->backend. An error says
+ * why none does; why a better one does not is c->backend_reason. */
+struct error *backend_open(struct capture *c, const struct capture_options *o,
+			   const struct pev_kind *kind) MUST_USE;
+
 extern const struct capture_backend perf_backend;
-extern const struct capture_backend ebpf_backend;
 
 #endif

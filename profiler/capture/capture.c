@@ -29,7 +29,8 @@ static struct error *create_recording(struct capture *c, const struct capture_op
 	struct recording_info info = {
 		.command =
 			o->target == CAPTURE_COMMAND ? (const char *const *)o->command.argv : NULL,
-		.backend = "perf",
+		.backend = c->backend->name,
+		.backend_reason = c->backend_reason,
 		.start_ns = c->created_ns,
 		.start_wall_ns = (uint64_t)wall.tv_sec * 1000000000ull + (uint64_t)wall.tv_nsec,
 	};
@@ -92,60 +93,14 @@ static struct error *start_drain(struct capture *c)
 	return NULL;
 }
 
-/* What is mapped and who is who, of everything that there is; after the events, so that whatever
- * changes meanwhile is told by them. */
-static void scan_targets(struct capture *c, const struct proc_ids *pids)
-{
-	for (size_t i = 0; i < pids->count; i++) {
-		struct proc_ids tids = { 0 };
-
-		proc_threads(pids->items[i], &tids);
-		for (size_t t = 0; t < tids.count; t++)
-			proc_model_thread(&c->model, pids->items[i], tids.items[t], session_now());
-		vec_deinit(&tids);
-	}
-}
-
-static void drain_while_attaching(void *session)
-{
-	drain_round(session, session_now());
-}
-
-static bool is_inherited(void *session, uint32_t tid)
-{
-	struct capture *c = session;
-	uint32_t thread = map_find(&c->model.by_tid, tid);
-
-	return thread != MAP_NONE && proc_thread_at(&c->model, thread)->was_told &&
-	       !proc_thread_at(&c->model, thread)->has_ended;
-}
-
 static struct error *attach(struct capture *c)
 {
-	struct events_hooks hooks = { drain_while_attaching, is_inherited, c };
 	int nice = session_hurry();
-	struct proc_ids pids = { 0 };
-	struct error *err = NULL;
+	struct error *err;
 
 	c->start_ns = session_now();
-	for (size_t i = 0; i < c->targets.count && c->target != CAPTURE_THREADS; i++)
-		proc_ids_add(&pids, c->targets.items[i]);
-	if (c->target == CAPTURE_THREADS) {
-		err = events_attach_threads(&c->events, c->targets.items, c->targets.count);
-		for (size_t i = 0; i < c->targets.count && !err; i++) {
-			uint32_t tid = c->targets.items[i];
-
-			proc_model_thread(&c->model, proc_of_thread(tid), tid, session_now());
-		}
-	} else {
-		err = events_attach_processes(&c->events, &pids, &hooks);
-		if (!err)
-			scan_targets(c, &pids);
-	}
-	if (!err)
-		session_mark_times(c, c->target == CAPTURE_THREADS ? &c->targets : &pids);
+	err = c->backend->attach(c);
 	setpriority(PRIO_PROCESS, 0, nice);
-	vec_deinit(&pids);
 	c->live_threads = c->model.live_threads;
 	c->live_targets = c->targets.count;
 	if (!err)
@@ -153,17 +108,15 @@ static struct error *attach(struct capture *c)
 	return err;
 }
 
-/* The command, held before its exec, gets its events, and runs. */
+/* The command, held before its exec, runs. */
 static struct error *start_command(struct capture *c, const struct capture_options *o,
 				   int *ret_exit_status)
 {
 	uint32_t pid = (uint32_t)c->launch.pid;
-	bool gone = false;
 
 	proc_ids_add(&c->targets, pid);
 	if (!c->delay_ns) {
-		TRY(events_open_thread(&c->events, pid, true, &gone));
-		proc_model_thread(&c->model, pid, pid, session_now());
+		TRY(c->backend->hold_command(c, pid));
 		c->live_threads = c->live_targets = 1;
 		TRY(start_drain(c));
 	}
@@ -178,15 +131,13 @@ static struct error *start_all(struct capture *c, const struct capture_options *
 
 	TRY(pev_find_kind(o->event ? o->event : "cpu-clock", &kind));
 	choose_period(c, o, kind, &asked_hz);
-	TRY(events_init(&c->events, kind, c->period, c->frequency_hz, o->stack_bytes, o->ring_bytes,
-			o->user_only));
+	TRY(backend_open(c, o, kind));
 	c->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (c->wake < 0)
 		return error_errno(errno, "cannot make an eventfd");
 	if (o->target == CAPTURE_COMMAND)
 		TRY(launch_fork(&o->command, &c->launch, ret_exit_status));
 	TRY(create_recording(c, o));
-	c->tables = unwind_tables_create(NULL);
 	proc_model_init(&c->model, c->tables, c->writer);
 	describe_event(c, kind, asked_hz);
 	for (size_t i = 0; i < o->id_count; i++)
@@ -242,6 +193,8 @@ static bool is_over(struct capture *c)
 		return launch_has_ended(&c->launch, false);
 	if (!c->start_ns)
 		return c->target == CAPTURE_COMMAND && launch_has_ended(&c->launch, false);
+	if (c->target == CAPTURE_ALL || c->target == CAPTURE_CGROUP)
+		return false;
 	return c->wait_all ? c->live_threads == 0 : c->live_targets == 0;
 }
 
@@ -324,7 +277,8 @@ void capture_stop(struct capture *c)
 
 	if (c->stop_ns)
 		return;
-	events_disable(&c->events);
+	if (c->backend)
+		c->backend->stop(c);
 	c->stop_ns = session_now();
 	if (!c->drain_runs)
 		return;
@@ -341,7 +295,7 @@ struct error *capture_finish(struct capture *c)
 
 	capture_stop(c);
 	if (c->start_ns && !c->failed)
-		drain_round(c, UINT64_MAX);
+		session_drain(c, UINT64_MAX);
 	launch_has_ended(&c->launch, false);
 	if (c->writer)
 		session_write_facts(c);
@@ -386,11 +340,11 @@ void capture_destroy(struct capture *c)
 		error_free(recording_close(c->writer));
 	unwind_tables_destroy(c->tables);
 	proc_model_deinit(&c->model);
-	ledger_deinit(&c->ledger);
-	grow_deinit(&c->grow, &c->events);
-	events_deinit(&c->events);
+	if (c->backend)
+		c->backend->close(c);
+	free(c->backend_reason);
+	vec_deinit(&c->wake_fds);
 	vec_deinit(&c->targets);
-	vec_deinit(&c->ended);
 	vec_deinit(&c->before);
 	vec_deinit(&c->walk.waiting);
 	fd_cleanup(&c->wake);

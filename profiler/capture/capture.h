@@ -31,6 +31,8 @@ enum capture_target {
 	CAPTURE_COMMAND,   /* argv, and everything it forks */
 	CAPTURE_PROCESSES, /* ids are processes; their threads, descendants and later forks too */
 	CAPTURE_THREADS,   /* ids are threads; only these, and what they start */
+	CAPTURE_ALL,	   /* the whole machine */
+	CAPTURE_CGROUP,	   /* everything in a cgroup (v2), and in those below it */
 };
 
 struct capture_command {
@@ -53,6 +55,8 @@ struct capture_options {
 	struct capture_command command;
 	const uint32_t *ids;
 	size_t id_count;
+	uint64_t cgroup_id;
+	uint32_t cgroup_level; /* how deep it lies: 0 is the root of all */
 
 	uint64_t delay_ns; /* sampling starts this long after the command, or after capture_start()
 			    */
@@ -61,6 +65,9 @@ struct capture_options {
 	bool user_only; /* no kernel frames, even if they were allowed */
 	uint32_t stack_bytes; /* of each sample; 0: automatic */
 	uint32_t ring_bytes;  /* of each CPU, a power of two; 0: automatic */
+
+	const char *backend;	  /* "ebpf", "perf"; NULL: the best that runs here */
+	const char *debug_stacks; /* a file for registers and stacks of all samples; NULL: none */
 };
 
 /*

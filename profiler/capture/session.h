@@ -5,15 +5,26 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "profiler/capture/backend.h"
 #include "profiler/capture/capture.h"
-#include "profiler/capture/events.h"
-#include "profiler/capture/grow.h"
 #include "profiler/capture/launch.h"
-#include "profiler/capture/ledger.h"
+#include "profiler/perf/record.h"
+#include "profiler/process/find.h"
 #include "profiler/process/model.h"
 #include "profiler/unwind/walk.h"
 
-#define SESSION_KERNEL_FRAMES_MAX 256
+/* Of a frame in session_walk.frames whose walk did not tell its mapping: it is looked up. */
+#define SESSION_MAPPING_OPEN (UINT32_MAX - 1)
+
+/* A sample in work. */
+struct session_sample {
+	uint64_t time_ns, weight;
+	uint32_t pid, tid, cpu;
+	bool in_kernel;
+	const uint64_t *kernel; /* addresses of the kernel's frames, innermost first */
+	uint32_t kernel_count;
+	uint32_t thread, process; /* in the model: of session_begin_sample() */
+};
 
 /* A sample that waits for what its thread does next. */
 struct session_waiting {
@@ -63,9 +74,10 @@ struct capture {
 	struct recording_writer *writer;
 	struct unwind_tables *tables;
 	struct proc_model model;
-	struct events events;
-	struct grow grow;
-	struct ledger ledger;
+	const struct capture_backend *backend;
+	void *backend_state;
+	char *backend_reason; /* why it is not the one that would be better; NULL: it is */
+	VEC(int) wake_fds;    /* readable when the backend's rings should be drained */
 	struct launch launch;
 	struct proc_ids targets; /* processes or threads, as asked for */
 	struct session_walk walk;
@@ -76,9 +88,10 @@ struct capture {
 	uint64_t start_ns, stop_ns; /* of sampling; 0: not yet */
 	uint64_t attached_ns;	    /* everything is being sampled: a duration counts from here */
 	uint64_t last_record_ns;
-	uint64_t watch_until_ns; /* threads have begun, and their copies may turn out too short */
-	bool rescan_due;	 /* records were lost */
-	VEC(uint32_t) ended;	 /* processes whose end was told, to be looked at once more */
+	uint64_t lag_ns;	 /* how far behind the present a round of the drain ends */
+	uint64_t watch_until_ns; /* until then the drain looks more often */
+	uint64_t lost_records;	 /* that told of processes and mappings */
+	bool rescan_due;	 /* for that */
 
 	pthread_t drain;
 	bool drain_runs;
@@ -95,29 +108,49 @@ uint64_t session_now(void); /* CLOCK_MONOTONIC, in ns */
  * a CPU. Returns the nice value it had. */
 int session_hurry(void);
 
-/* drain.c: the thread that empties the rings; with `all` until they are empty. */
+/* drain.c: the thread that empties the rings. */
 void *drain_thread(void *session);
-void drain_round(struct capture *c, uint64_t until_ns);
 
-/* Processes that are said to have ended, and live: the kernel takes its events from a program that
- * gains privileges (setuid). Each becomes a diagnostic. */
-void session_check_ended(struct capture *c);
+/* Everything in the rings up to a time; UINT64_MAX: all. */
+void session_drain(struct capture *c, uint64_t until_ns);
 
-/* sample.c: unwinds a sample and writes it. */
-void session_sample(struct capture *c, const struct pev_record *r);
+/* A mapping that the kernel told of. */
+void session_map(struct capture *c, const struct pev_record *r);
+
+/* --- sample.c, for the backends --- */
+
+/* Whose sample it is; settles what waited for it. */
+void session_begin_sample(struct capture *c, struct session_sample *s);
+
+/* Walks a stack from its registers and a copy that starts at the stack pointer (and is_cut: that
+ * ended before the stack did). The frames are in c->walk.frames. */
+void session_walk(struct capture *c, const struct session_sample *s, const struct unwind_regs *regs,
+		  const struct unwind_memory *stack, bool is_cut, struct unwind_result *result);
+
+/* Writes a sample with so many frames of c->walk.frames. */
+void session_write_sample(struct capture *c, const struct session_sample *s, uint32_t count,
+			  enum unwind_status status);
+
+/* The same, once it is known whether the thread was in execve: then it has no user frames. */
+void session_hold_sample(struct capture *c, const struct session_sample *s, uint32_t count,
+			 enum unwind_status status);
 
 /* Writes the samples of a thread that waited (UINT32_MAX: of all), now that it is known whether it
  * was in execve. */
 void session_settle(struct capture *c, uint32_t thread, bool was_exec);
 
-/* usage.c: remembers what processes (or threads, where those are the targets) have used so far. */
+/* --- usage.c --- */
+
+/* Remembers what processes (or threads, where those are the targets) have used so far. */
 void session_mark_times(struct capture *c, const struct proc_ids *ids);
 
 /* What the targets used while they were recorded, as far as the kernel tells: not of processes that
  * ended and that nobody of them waited for. */
 void session_times(const struct capture *c, struct session_times *ret);
 
-/* finish.c: what the session learned, as facts and diagnostics. */
+/* --- finish.c: what the session learned, as facts and diagnostics --- */
+
+void session_fact(struct capture *c, const char *key, uint64_t value);
 void session_write_facts(struct capture *c);
 
 #endif

@@ -106,6 +106,8 @@ static struct error *decode_head(struct decoder *d, struct cursor c)
 		vec_push(&r->command, next_string(d, &c));
 	for (uint64_t n = cursor_uleb(&c); n && cursor_ok(&c); n--)
 		vec_push(&d->statuses, status_of(intern_get(&r->strings, next_string(d, &c))));
+	if (cursor_ok(&c) && cursor_left(&c)) /* since 1.1 */
+		r->backend_reason = next_string(d, &c);
 	return cursor_ok(&c) ? NULL : damaged("a head that ends early");
 }
 

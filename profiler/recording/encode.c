@@ -144,6 +144,7 @@ void encode_head(struct encoder *e, const struct recording *r, const uint32_t *s
 	buf_add_uleb(raw, UNWIND_STATUS_COUNT);
 	for (size_t i = 0; i < UNWIND_STATUS_COUNT; i++)
 		buf_add_uleb(raw, status_names[i]);
+	buf_add_uleb(raw, r->backend_reason);
 	make_chunk(e, RECORDING_CHUNK_HEAD, 0);
 }
 

@@ -20,7 +20,7 @@
 	"cprof\r\n"
 #define RECORDING_MAGIC_BYTES  8
 #define RECORDING_MAJOR	       1
-#define RECORDING_MINOR	       0
+#define RECORDING_MINOR	       1
 #define RECORDING_FILE_HEAD    (RECORDING_MAGIC_BYTES + 4)
 #define RECORDING_CHUNK_HEADER 16
 

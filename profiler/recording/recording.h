@@ -143,10 +143,11 @@ const char *recording_chunk_name(enum recording_chunk kind);
 /* What is known at the start. */
 struct recording_info {
 	const char *const
-		*command;	/* the words of the command, ended by NULL; NULL when attached */
-	const char *backend;	/* "perf" */
-	uint64_t start_ns;	/* CLOCK_MONOTONIC */
-	uint64_t start_wall_ns; /* UTC since 1970 at that moment */
+		*command;    /* the words of the command, ended by NULL; NULL when attached */
+	const char *backend; /* "perf" */
+	const char *backend_reason; /* why it is not a better one; NULL: there is none */
+	uint64_t start_ns;	    /* CLOCK_MONOTONIC */
+	uint64_t start_wall_ns;	    /* UTC since 1970 at that moment */
 };
 
 /* --- writing --- */
@@ -205,7 +206,8 @@ struct recording {
 	struct intern strings; /* ids as in the file */
 	VEC(uint32_t) command; /* strings */
 	uint32_t backend;
-	uint32_t host; /* string: "NODE, Linux RELEASE, MACHINE" */
+	uint32_t backend_reason; /* string: why it is not a better one; 0: there is none */
+	uint32_t host;		 /* string: "NODE, Linux RELEASE, MACHINE" */
 	uint32_t boot; /* string: the kernel's id of this boot: its addresses hold as long */
 	uint64_t start_ns, start_wall_ns;
 	/* index 0 of each is unused, as ids count from 1 (events count from 0) */

@@ -16,7 +16,7 @@
 
 #include "base/file.h"
 #include "profiler/capture/capture.h"
-#include "profiler/capture/events.h"
+#include "profiler/capture/perf/events.h"
 
 static char self[4096];
 static char own_name[16]; /* as the kernel has it */
@@ -320,6 +320,23 @@ static void commands_that_cannot_run(void **state)
 		assert_int_not_equal(access(path, F_OK), 0); /* no recording of nothing */
 		error_free(err);
 	}
+}
+
+static void backends_have_names(void **state)
+{
+	char *argv[] = { self, "burn", "1", NULL };
+	struct capture_options o = options_of(argv);
+	struct capture *c;
+	int status;
+
+	o.backend = "pref";
+	struct error *err = capture_start(&o, &c, &status);
+
+	assert_non_null(err);
+	assert_int_equal(error_code_of(err), ERR_USAGE);
+	assert_non_null(strstr(error_hint_of(err), "perf"));
+	assert_int_not_equal(access(path, F_OK), 0);
+	error_free(err);
 }
 
 static void a_killed_command(void **state)
@@ -762,6 +779,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(a_command, clean),
 		cmocka_unit_test_teardown(commands_that_cannot_run, clean),
+		cmocka_unit_test_teardown(backends_have_names, clean),
 		cmocka_unit_test_teardown(a_killed_command, clean),
 		cmocka_unit_test_teardown(forks_and_execs, clean),
 		cmocka_unit_test_teardown(daemons, clean),

@@ -156,6 +156,7 @@ static struct recording_writer *open_writer(const char *path)
 	const char *const command[] = { "./app", "", "a b\n;", NULL };
 	struct recording_info info = { .command = command,
 				       .backend = "perf",
+				       .backend_reason = "no BTF",
 				       .start_ns = 12345678901ULL,
 				       .start_wall_ns = 1700000000000000000ULL };
 	struct recording_writer *w;
@@ -350,6 +351,7 @@ static void tables_are_read_as_added(void **state)
 	assert_int_equal(r.command.count, 3);
 	assert_string_equal(intern_get(&r.strings, r.command.items[2]), "a b\n;");
 	assert_string_equal(intern_get(&r.strings, r.backend), "perf");
+	assert_string_equal(intern_get(&r.strings, r.backend_reason), "no BTF");
 	assert_true(intern_len(&r.strings, r.host) > 0);
 	assert_int_equal(r.start_ns, 12345678901ULL);
 	assert_int_equal(r.start_wall_ns, 1700000000000000000ULL);
@@ -544,7 +546,7 @@ static void newer_versions_are_refused_or_skipped(void **state)
 	copy[RECORDING_MAGIC_BYTES] = RECORDING_MAJOR + 1;
 	struct error *err = recording_read(copy, bytes.size, &r);
 	assert_int_equal(error_code_of(err), ERR_UNSUPPORTED);
-	assert_non_null(strstr(error_message(err), "version 2.0"));
+	assert_non_null(strstr(error_message(err), "version 2."));
 	assert_non_null(error_hint_of(err));
 	error_free(err);
 

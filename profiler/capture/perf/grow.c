@@ -1,4 +1,4 @@
-#include "profiler/capture/grow.h"
+#include "profiler/capture/perf/grow.h"
 
 #include <errno.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-#include "profiler/capture/ledger.h"
+#include "profiler/capture/perf/ledger.h"
 
 void ledger_deinit(struct ledger *l)
 {

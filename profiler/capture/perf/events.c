@@ -1,4 +1,4 @@
-#include "profiler/capture/events.h"
+#include "profiler/capture/perf/events.h"
 
 #include <errno.h>
 #include <string.h>

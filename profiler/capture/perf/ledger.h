@@ -14,8 +14,8 @@
  *	      + unexplained	 ticks that came late and stand for several (interrupts off, a
  *virtual machine that was not run)
  */
-#ifndef CPROF_CAPTURE_LEDGER_H
-#define CPROF_CAPTURE_LEDGER_H
+#ifndef CPROF_CAPTURE_PERF_LEDGER_H
+#define CPROF_CAPTURE_PERF_LEDGER_H
 
 #include <stdbool.h>
 #include <stdint.h>

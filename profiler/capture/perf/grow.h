@@ -7,12 +7,12 @@
  *
  * All of it belongs to whoever drains the rings; no lock is needed.
  */
-#ifndef CPROF_CAPTURE_GROW_H
-#define CPROF_CAPTURE_GROW_H
+#ifndef CPROF_CAPTURE_PERF_GROW_H
+#define CPROF_CAPTURE_PERF_GROW_H
 
 #include "base/map.h"
 #include "base/vec.h"
-#include "profiler/capture/events.h"
+#include "profiler/capture/perf/events.h"
 
 /* One thread's time with long copies; after an exec it may have another. */
 struct grow_thread {

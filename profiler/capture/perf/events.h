@@ -4,8 +4,8 @@
  * of a CPU write to that CPU's ring. The ring belongs to a dummy event on cprof's own thread, which
  * does not end with a target.
  */
-#ifndef CPROF_CAPTURE_EVENTS_H
-#define CPROF_CAPTURE_EVENTS_H
+#ifndef CPROF_CAPTURE_PERF_EVENTS_H
+#define CPROF_CAPTURE_PERF_EVENTS_H
 
 #include "base/error.h"
 #include "base/map.h"

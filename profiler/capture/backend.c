@@ -1,0 +1,81 @@
+#include "profiler/capture/backend.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/text.h"
+#include "profiler/capture/session.h"
+
+/* The better ones first. */
+static const struct capture_backend *const backends[] = {
+	&perf_backend,
+};
+
+static bool can_sample(const struct capture_backend *b, const struct capture_options *o)
+{
+	return b->sees_all || (o->target != CAPTURE_ALL && o->target != CAPTURE_CGROUP);
+}
+
+static struct error *no_such_backend(const char *name)
+{
+	const char *names[ARRAY_SIZE(backends)];
+
+	for (size_t i = 0; i < ARRAY_SIZE(backends); i++)
+		names[i] = backends[i]->name;
+
+	const char *nearest = text_nearest(name, names, ARRAY_SIZE(names));
+	struct error *err = error_new(ERR_USAGE, "no backend is called `%s`", name);
+
+	return nearest ? error_hint(err, "did you mean %s?", nearest) : err;
+}
+
+/* Leaves c as it was before. */
+static struct error *open_one(struct capture *c, const struct capture_options *o,
+			      const struct pev_kind *kind, const struct capture_backend *b)
+{
+	struct error *err;
+
+	c->backend = b;
+	err = b->open(c, o, kind);
+	if (!err)
+		return NULL;
+	unwind_tables_destroy(c->tables);
+	c->tables = NULL;
+	b->close(c);
+	c->backend = NULL;
+	c->backend_state = NULL;
+	c->wake_fds.count = 0;
+	return err;
+}
+
+struct error *backend_open(struct capture *c, const struct capture_options *o,
+			   const struct pev_kind *kind)
+{
+	struct error *err = NULL;
+
+	for (size_t i = 0; i < ARRAY_SIZE(backends); i++) {
+		const struct capture_backend *b = backends[i];
+
+		if (o->backend ? strcmp(o->backend, b->name) != 0 : !can_sample(b, o))
+			continue;
+		if (!can_sample(b, o))
+			return error_hint(error_new(ERR_UNSUPPORTED,
+						    "the %s backend samples commands, processes "
+						    "and threads only",
+						    b->name),
+					  "leave --backend out");
+		free(c->backend_reason);
+		c->backend_reason = err ? mem_strdup(error_message(err)) : NULL;
+		error_free(err);
+		err = open_one(c, o, kind, b);
+		if (!err)
+			return NULL;
+		log_debug("capture", "%s: %s", b->name, error_message(err));
+	}
+	if (!err && o->backend)
+		return no_such_backend(o->backend);
+	return err ? err
+		   : error_new(ERR_UNSUPPORTED,
+			       "this cprof has no backend for the whole machine or a cgroup");
+}
