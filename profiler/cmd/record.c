@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -22,23 +21,28 @@
 #include "profiler/analysis/profile_of.h"
 #include "profiler/analysis/summary.h"
 #include "profiler/capture/capture.h"
+#include "profiler/capture/launch.h"
 #include "profiler/cmd/command.h"
 #include "profiler/cmd/input.h"
 #include "profiler/cmd/outputs.h"
 #include "profiler/cmd/record_watch.h"
 #include "profiler/cmd/sudo_user.h"
+#include "profiler/process/cgroup.h"
 #include "profiler/process/find.h"
 
 #define DEFAULT_HZ	 997
+#define DEFAULT_ALL_HZ	 99 /* of -a */
 #define MOST_STACK_BYTES 65536
 
 struct record {
 	/* as given */
-	uint64_t frequency_hz;
+	uint64_t frequency_hz; /* 0: not given */
 	const char *event;
 	VEC(const char *) output_paths;
 	const char *to;
-	const char *processes, *threads;
+	const char *processes, *threads, *cgroup;
+	bool all_cpus;
+	const char *backend, *debug_stacks;
 	uint64_t duration_ns, delay_ns, stack_bytes;
 	const char *stdout_path;
 	bool quiet, wait_all, as_root, user_only;
@@ -49,12 +53,14 @@ struct record {
 
 	/* as worked out */
 	char **words; /* the command, or the timer of `-p PID -- sleep 10` */
+	enum capture_target target;
 	struct proc_ids ids;
+	struct proc_cgroup group;
 	struct outputs outputs;
 	struct sudo_user sudo;
 	bool for_sudo_user;
 	int stdout_fd;
-	pid_t timer;
+	struct launch timer;
 	struct watch watch;
 };
 
@@ -85,6 +91,33 @@ static struct error *refuse_later(void *target, const char *value)
 			  "cprof doctor says what can be recorded here");
 }
 
+static struct error *set_frequency(void *target, const char *value)
+{
+	TRY(parse_u64(value, "--frequency", UINT64_MAX, target));
+	if (*(uint64_t *)target == 0)
+		return error_new(ERR_USAGE, "--frequency: at least 1");
+	return NULL;
+}
+
+static struct error *set_backend(void *target, const char *value)
+{
+	static const char *const backends[] = { "perf", "ebpf" };
+	const char *near;
+
+	for (size_t i = 0; i < ARRAY_SIZE(backends); i++) {
+		if (strcmp(value, backends[i]))
+			continue;
+		*(const char **)target = value;
+		return NULL;
+	}
+	near = text_nearest(value, backends, ARRAY_SIZE(backends));
+
+	struct error *err = error_new(ERR_USAGE, "--backend: there is no backend '%s'", value);
+
+	return near ? error_hint(err, "did you mean %s?", near)
+		    : error_hint(err, "perf or ebpf; without the option cprof chooses");
+}
+
 static struct error *set_min_complete(void *target, const char *value)
 {
 	double percent;
@@ -100,8 +133,9 @@ static struct error *set_min_complete(void *target, const char *value)
 static struct error *parse_command_line(struct record *r, int argc, char **argv, bool *ret_help)
 {
 	const struct option_spec specs[] = {
-		{ "frequency", 'F', OPTION_UINT, "HZ", "samples a second of CPU time (default 997)",
-		  &r->frequency_hz, NULL },
+		{ "frequency", 'F', OPTION_CALL, "HZ",
+		  "samples a second of CPU time (default 997; with -a 99)", &r->frequency_hz,
+		  set_frequency },
 		{ "event", 'e', OPTION_STRING, "EVENT", "what to sample by (default cpu-clock)",
 		  &r->event, NULL },
 		{ "output", 'o', OPTION_CALL, "FILE",
@@ -110,6 +144,10 @@ static struct error *parse_command_line(struct record *r, int argc, char **argv,
 		{ "pid", 'p', OPTION_STRING, "PID|NAME,..", "attach to processes", &r->processes,
 		  NULL },
 		{ "tid", 't', OPTION_STRING, "TID,..", "attach to threads", &r->threads, NULL },
+		{ "all-cpus", 'a', OPTION_FLAG, NULL, "record everything that runs on this machine",
+		  &r->all_cpus, NULL },
+		{ "cgroup", 0, OPTION_STRING, "PATH",
+		  "record everything in a cgroup, and in those below it", &r->cgroup, NULL },
 		{ "duration", 0, OPTION_DURATION, "TIME", "stop recording after this long",
 		  &r->duration_ns, NULL },
 		{ "delay", 0, OPTION_DURATION, "TIME", "start recording this long after the start",
@@ -124,6 +162,8 @@ static struct error *parse_command_line(struct record *r, int argc, char **argv,
 		{ "stack-size", 0, OPTION_SIZE, "SIZE",
 		  "bytes of stack copied with a sample, 64K at most (default: by memory)",
 		  &r->stack_bytes, NULL },
+		{ "backend", 0, OPTION_CALL, "NAME",
+		  "perf or ebpf (default: ebpf where it may run)", &r->backend, set_backend },
 		{ "names", 0, OPTION_STRING, "STYLE", "full, simple, raw or perl (default full)",
 		  &r->names_word, NULL },
 		{ "title", 0, OPTION_STRING, "TEXT", "title of the flame graph", &r->picture.title,
@@ -136,14 +176,15 @@ static struct error *parse_command_line(struct record *r, int argc, char **argv,
 		  set_min_complete },
 		{ "as-root", 0, OPTION_FLAG, NULL, "under sudo: run the command as root",
 		  &r->as_root, NULL },
+		{ "debug-stacks", 0, OPTION_STRING, "FILE",
+		  "for tests: registers and stack of every sample, as the kernel saw them",
+		  &r->debug_stacks, NULL },
 		{ "quiet", 'q', OPTION_FLAG, NULL, "no progress line, no summary", &r->quiet,
 		  NULL },
 		{ NULL, 'g', OPTION_CALL, NULL, NULL, r, accept_call_graph },
 		{ "call-graph", 0, OPTION_CALL, "MODE", NULL, r, accept_call_graph },
 		{ "off-cpu", 0, OPTION_CALL, NULL, NULL, "--off-cpu", refuse_later },
 		{ "wall", 0, OPTION_CALL, NULL, NULL, "--wall", refuse_later },
-		{ "all-cpus", 'a', OPTION_CALL, NULL, NULL, "-a", refuse_later },
-		{ "cgroup", 0, OPTION_CALL, "PATH", NULL, "--cgroup", refuse_later },
 		{ "control", 0, OPTION_CALL, "FIFO", NULL, "--control", refuse_later },
 		{ "open", 0, OPTION_CALL, NULL, NULL, "--open", refuse_later },
 		{ "help", 'h', OPTION_FLAG, NULL, "this text", ret_help, NULL },
@@ -154,7 +195,8 @@ static struct error *parse_command_line(struct record *r, int argc, char **argv,
 	TRY(options_parse(&options, argc, argv, &first));
 	if (*ret_help) {
 		printf("usage: cprof record [OPTIONS] [--] COMMAND [ARG...]\n"
-		       "       cprof record [OPTIONS] -p PID|NAME,..\n\n");
+		       "       cprof record [OPTIONS] -p PID|NAME,.. | -a | --cgroup PATH\n"
+		       "                    [-- COMMAND: for as long as this runs]\n\n");
 		options_print(&options, stdout);
 	}
 	r->words = argv + first;
@@ -191,32 +233,91 @@ static struct error *find_processes(struct record *r)
 	return err;
 }
 
-static struct error *check_target(struct record *r)
+/* Which of the options that say what to record was given: one at the most. */
+static struct error *choose_target(struct record *r)
 {
-	bool attach = r->processes || r->threads;
+	const struct {
+		bool given;
+		const char *option;
+		enum capture_target target;
+	} choices[] = {
+		{ r->processes, "-p", CAPTURE_PROCESSES },
+		{ r->threads, "-t", CAPTURE_THREADS },
+		{ r->all_cpus, "-a", CAPTURE_ALL },
+		{ r->cgroup, "--cgroup", CAPTURE_CGROUP },
+	};
+	const char *chosen = NULL;
 
-	if (r->processes && r->threads)
-		return error_new(ERR_USAGE, "-p and -t do not go together");
-	if (!attach && !*r->words)
+	r->target = CAPTURE_COMMAND;
+	for (size_t i = 0; i < ARRAY_SIZE(choices); i++) {
+		if (!choices[i].given)
+			continue;
+		if (chosen)
+			return error_new(ERR_USAGE, "%s and %s do not go together", chosen,
+					 choices[i].option);
+		chosen = choices[i].option;
+		r->target = choices[i].target;
+	}
+	if (!chosen && !*r->words)
 		return error_hint(error_new(ERR_USAGE, "nothing to record"),
 				  "cprof record ./app, or cprof record -p PID");
-	if (attach && r->wait_all)
-		return error_new(ERR_USAGE, "--wait-all goes with a command");
+	if (chosen && r->wait_all)
+		return error_hint(
+			error_new(ERR_USAGE, "--wait-all and %s do not go together", chosen),
+			"--wait-all waits for what a recorded command started");
+	return NULL;
+}
+
+/* What the perf backend has no way to do, and was asked for by name. */
+static struct error *check_backend(const struct record *r)
+{
+	const char *wish = r->target == CAPTURE_ALL	 ? "-a"
+			   : r->target == CAPTURE_CGROUP ? "--cgroup"
+			   : r->debug_stacks		 ? "--debug-stacks"
+							 : NULL;
+
+	if (r->backend && !strcmp(r->backend, "perf") && wish)
+		return error_new(ERR_USAGE, "%s needs the ebpf backend, not --backend perf", wish);
+	if (r->backend && !strcmp(r->backend, "ebpf") && r->stack_bytes)
+		return error_hint(
+			error_new(ERR_USAGE, "--stack-size goes with the perf backend only"),
+			"the ebpf backend reads stacks where they are, to their end");
+	return NULL;
+}
+
+static struct error *check_options(struct record *r)
+{
+	TRY(choose_target(r));
+	TRY(check_backend(r));
 	if (r->stdout_path && !*r->words)
 		return error_new(ERR_USAGE, "--stdout goes with a command");
 	if (r->stack_bytes > MOST_STACK_BYTES)
 		return error_hint(error_new(ERR_USAGE, "--stack-size: %llu bytes are too many",
 					    (unsigned long long)r->stack_bytes),
 				  "the kernel copies 64K of stack with a sample at the most");
-	if (r->frequency_hz == 0)
-		return error_new(ERR_USAGE, "--frequency: at least 1");
 	if (outputs_use_stdout(&r->outputs) && *r->words && !r->stdout_path)
 		return error_hint(
 			error_new(ERR_USAGE, "-o - would mix with what the command prints"),
 			"--stdout FILE sends the command's stdout elsewhere");
-	if (r->threads)
+	if (!r->frequency_hz)
+		r->frequency_hz = r->all_cpus ? DEFAULT_ALL_HZ : DEFAULT_HZ;
+	return NULL;
+}
+
+static struct error *find_target(struct record *r)
+{
+	switch (r->target) {
+	case CAPTURE_COMMAND:
+	case CAPTURE_ALL:
+		return NULL;
+	case CAPTURE_PROCESSES:
+		return find_processes(r);
+	case CAPTURE_THREADS:
 		return parse_threads(r);
-	return r->processes ? find_processes(r) : NULL;
+	case CAPTURE_CGROUP:
+		return proc_cgroup_find(r->cgroup, &r->group);
+	}
+	return NULL;
 }
 
 /* A file that is new belongs to the user as all others do; what was there before stays as it is. */
@@ -243,63 +344,67 @@ static struct error *become_careful(struct record *r)
 	if (!r->for_sudo_user)
 		return NULL;
 	sink_set_owner(r->sudo.uid, r->sudo.gid);
-	if (!r->quiet && !r->processes && !r->threads)
+	if (!r->quiet && *r->words)
 		fprintf(stderr, "cprof: the command runs as %s (--as-root: as root)\n",
 			r->sudo.name);
 	return NULL;
 }
 
-/* `-p PID -- sleep 10`: the words are no target but a clock. */
-static struct error *start_timer(struct record *r)
+static void fill_command(const struct record *r, struct capture_command *ret)
 {
-	sigset_t none;
-	posix_spawnattr_t attributes;
-
-	sigemptyset(&none);
-	posix_spawnattr_init(&attributes);
-	posix_spawnattr_setsigmask(&attributes, &none);
-	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
-	int errnum = posix_spawnp(&r->timer, r->words[0], NULL, &attributes, r->words, environ);
-	posix_spawnattr_destroy(&attributes);
-	if (errnum)
-		return error_errno(errnum, "cannot run %s", r->words[0]);
-	return NULL;
+	*ret = (struct capture_command){
+		.argv = r->words, .stdout_fd = r->stdout_fd, .uid = -1, .gid = -1
+	};
+	if (!r->for_sudo_user)
+		return;
+	ret->uid = r->sudo.uid;
+	ret->gid = r->sudo.gid;
+	ret->groups = r->sudo.groups;
+	ret->group_count = r->sudo.group_count;
+	ret->environment = r->sudo.environment;
 }
 
 static struct error *start(struct record *r, struct capture **ret, int *ret_status)
 {
-	bool attach = r->processes || r->threads;
+	/* `-p PID -- sleep 10`: the words are no target but a clock */
+	bool is_timed = r->target != CAPTURE_COMMAND && *r->words;
+	int ignored;
 	struct capture_options options = {
 		.path = r->outputs.recording,
 		.frequency_hz = r->frequency_hz,
 		.event = r->event,
-		.target = r->processes ? CAPTURE_PROCESSES
-			  : r->threads ? CAPTURE_THREADS
-				       : CAPTURE_COMMAND,
-		.command = { .argv = r->words, .stdout_fd = r->stdout_fd, .uid = -1, .gid = -1 },
+		.target = r->target,
 		.ids = r->ids.items,
 		.id_count = r->ids.count,
+		.cgroup_id = r->group.id,
+		.cgroup_level = r->group.level,
 		.delay_ns = r->delay_ns,
 		.duration_ns = r->duration_ns,
 		.wait_all = r->wait_all,
 		.user_only = r->user_only,
 		.stack_bytes = (uint32_t)MIN(r->stack_bytes, UINT32_MAX),
+		.backend = r->backend,
+		.debug_stacks = r->debug_stacks,
 	};
 
-	if (r->for_sudo_user) {
-		options.command.uid = r->sudo.uid;
-		options.command.gid = r->sudo.gid;
-		options.command.groups = r->sudo.groups;
-		options.command.group_count = r->sudo.group_count;
-		options.command.environment = r->sudo.environment;
-	}
+	fill_command(r, &options.command);
+	if (is_timed)
+		TRY(launch_fork(&options.command, &r->timer, &ignored));
 	TRY(capture_start(&options, ret, ret_status));
-	if (!attach || !*r->words)
+	if (!is_timed)
 		return NULL;
-	struct error *err = start_timer(r);
+	struct error *err = launch_go(&r->timer, &options.command, &ignored);
 	if (err)
 		unlink(r->outputs.recording); /* nothing is in it */
 	return err;
+}
+
+/* Where nothing but the user ends it. */
+static void say_endless(const struct record *r)
+{
+	if (!r->quiet && (r->target == CAPTURE_ALL || r->target == CAPTURE_CGROUP) && !*r->words &&
+	    !r->duration_ns)
+		fprintf(stderr, "cprof: recording until ctrl-C\n");
 }
 
 /* --- the end: names, files, words --- */
@@ -425,7 +530,8 @@ static struct error *prepare(struct record *r, int argc, char **argv, bool *ret_
 		TRY(input_parse_names(r->names_word, &r->names));
 	TRY(palette_find(r->picture.colors, &palette));
 	TRY(outputs_plan(&r->outputs, r->output_paths.items, r->output_paths.count, r->to));
-	TRY(check_target(r));
+	TRY(check_options(r));
+	TRY(find_target(r));
 	TRY(become_careful(r));
 	TRY(outputs_check(&r->outputs));
 	TRY(open_stdout(r));
@@ -455,7 +561,8 @@ static struct error *run_session(struct record *r, int *ret_status)
 		capture_destroy(c);
 		return err;
 	}
-	watch_run(&r->watch, c, r->timer);
+	say_endless(r);
+	watch_run(&r->watch, c, &r->timer);
 	capture_stop(c);
 	err = complete_recording(c, watch_until_named(&r->watch));
 	if (!err)
@@ -476,7 +583,9 @@ static void record_deinit(struct record *r)
 {
 	outputs_deinit(&r->outputs);
 	vec_deinit(&r->output_paths);
+	launch_deinit(&r->timer);
 	free(r->ids.items);
+	free(r->group.name);
 	if (r->for_sudo_user)
 		sudo_user_deinit(&r->sudo);
 	if (r->stdout_fd >= 0)
@@ -486,8 +595,8 @@ static void record_deinit(struct record *r)
 
 static int run(int argc, char **argv)
 {
-	struct record r = { .frequency_hz = DEFAULT_HZ,
-			    .stdout_fd = -1,
+	struct record r = { .stdout_fd = -1,
+			    .timer = { .go = -1, .failed = -1, .pidfd = -1 },
 			    .picture = { .type = -1 },
 			    .watch = { .signals = -1 } };
 	bool help = false;

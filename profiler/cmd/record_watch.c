@@ -5,7 +5,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/signalfd.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -122,14 +121,9 @@ static bool handle_signal(struct watch *w, const struct signalfd_siginfo *s, str
 	return true;
 }
 
-static bool timer_has_ended(pid_t timer)
+void watch_run(struct watch *w, struct capture *c, struct launch *timer)
 {
-	return timer > 0 && waitpid(timer, NULL, WNOHANG) == timer;
-}
-
-void watch_run(struct watch *w, struct capture *c, pid_t timer)
-{
-	bool enough = timer_has_ended(timer);
+	bool enough = launch_has_ended(timer, false);
 
 	while (!enough) {
 		switch (capture_wait(c, w->signals, w->show_progress ? PROGRESS_MS : -1)) {
@@ -140,7 +134,7 @@ void watch_run(struct watch *w, struct capture *c, pid_t timer)
 			struct signalfd_siginfo s;
 			while (read(w->signals, &s, sizeof(s)) == (ssize_t)sizeof(s))
 				enough |= handle_signal(w, &s, c);
-			enough |= timer_has_ended(timer);
+			enough |= launch_has_ended(timer, false);
 			break;
 		}
 		case CAPTURE_RUNNING:

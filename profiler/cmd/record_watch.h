@@ -14,6 +14,7 @@
 
 #include "base/error.h"
 #include "profiler/capture/capture.h"
+#include "profiler/capture/launch.h"
 
 struct watch {
 	int signals; /* a signalfd */
@@ -27,8 +28,9 @@ struct watch {
 struct error *watch_init(struct watch *w, bool quiet) MUST_USE;
 
 /* Runs until the capture is over or the user has had enough; `timer` is the process of the habit
- * `-p PID -- sleep 10` whose end ends the recording, 0 where there is none. */
-void watch_run(struct watch *w, struct capture *c, pid_t timer);
+ * `-p PID -- sleep 10` whose end ends the recording, one that was never started where there is
+ * none. */
+void watch_run(struct watch *w, struct capture *c, struct launch *timer);
 
 /* From here on ctrl-C sets the returned flag, and a second one ends cprof. */
 const volatile sig_atomic_t *watch_until_named(struct watch *w);

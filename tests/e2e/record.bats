@@ -141,6 +141,38 @@ can_sample() {
 	[[ "$output" == *"no/such/folder/x.svg"* ]]
 }
 
+@test "what to record is said once; what only one backend can do is not asked of the other" {
+	refused() { # WORDS... -- MESSAGE
+		local message="${@: -1}"
+		run "$CPROF" record "${@:1:$#-1}"
+		echo "$output"
+		[ "$status" -eq 2 ]
+		[[ "$output" == *"$message"* ]]
+	}
+	refused -a -p $$ "-p and -a do not go together"
+	refused -p $$ -t $$ "-p and -t do not go together"
+	refused -t $$ --cgroup / "-t and --cgroup do not go together"
+	refused -a --cgroup / -- true "-a and --cgroup do not go together"
+	refused -a --wait-all -- true "--wait-all and -a do not go together"
+	refused --cgroup / --wait-all "--wait-all and --cgroup do not go together"
+	refused -a --stdout x "--stdout goes with a command"
+	refused -a -F 0 true "--frequency: at least 1"
+	refused --backend eppf true "did you mean ebpf?"
+	refused --backend gdb true "perf or ebpf"
+	refused -a --backend perf -- true "-a needs the ebpf backend"
+	refused --cgroup / --backend perf -- true "--cgroup needs the ebpf backend"
+	refused --backend perf --debug-stacks x true "--debug-stacks needs the ebpf backend"
+	refused --backend ebpf --stack-size 16K true "--stack-size goes with the perf backend only"
+	refused --cgroup "" true "--cgroup: the path is empty"
+	run "$CPROF" record --cgroup no/such/group -- touch ran
+	[ "$status" -eq 1 ]
+	[[ "$output" == *"no/such/group"* || "$output" == *"no cgroup2 file system"* ]]
+	run "$CPROF" record --cgroup 4:memory:/x -- touch ran
+	[ "$status" -eq 1 ]
+	[[ "$output" == *"cgroup v1"* ]]
+	[ -z "$(ls -A)" ]
+}
+
 @test "a program too short to be sampled: its status, an empty picture, older recordings as they were" {
 	can_sample
 	"$CPROF" record -q "$(burn)" 1 >/dev/null
@@ -387,6 +419,11 @@ for i in range(60000): json.loads(json.dumps({"a": [i, str(i)]}))'
 	[ "$(stat -c %u x.svg x.cprof out.txt | sort -u)" = 65534 ]
 	SUDO_UID=65534 SUDO_GID=65534 "$CPROF" record -q --as-root -o y.folded /bin/sh -c 'id -u' >as
 	[ "$(cat as)" = 0 ]
+	# a command that only says how long, too
+	sleep 60 &
+	SUDO_UID=65534 SUDO_GID=65534 "$CPROF" record -q -o z.folded -p $! --stdout timer.txt -- sh -c 'id -u; sleep 0.1'
+	kill $!
+	[ "$(cat timer.txt)" = 65534 ]
 	run env SUDO_UID=4294967290 SUDO_GID=1 "$CPROF" record true
 	[ "$status" -eq 1 ]
 	[[ "$output" == *"--as-root"* ]]
