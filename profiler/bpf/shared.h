@@ -70,7 +70,8 @@ struct kern_owner {
 /* Value of the hash `processes`, by tgid. */
 struct kern_process {
 	__u32 slot;
-	__u32 armed; /* 0: from its next exec on */
+	__u32 armed;	  /* 0: from its next exec on */
+	__u64 start_time; /* of the task, as the kernel program sees it; 0: was there before */
 };
 
 /* Shared state, one for all CPUs, mapped by user space. */

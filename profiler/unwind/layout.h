@@ -69,7 +69,10 @@ enum unwind_rule_kind {
 	UNWIND_RULE_DEREF,  /* CFA = load(base + offset) + post */
 	UNWIND_RULE_INDEX,  /* CFA = load(base + 8 * index register + offset) + post */
 	UNWIND_RULE_PLT,    /* CFA = sp + 8, and 8 more where (ip & 15) >= offset / 8 */
+	UNWIND_RULE_BY_FP,  /* in no table: along the chain of frame pointers */
 };
+
+#define UNWIND_RULE_KIND 15 /* bits of a packed rule */
 
 /* What happens to the frame pointer register, which is the only one that is followed outwards
  * beside the stack pointer. */

@@ -21,43 +21,15 @@
 #ifndef CPROF_UNWIND_STEP_H
 #define CPROF_UNWIND_STEP_H
 
-#include "profiler/unwind/layout.h"
-#include "profiler/unwind/status.h"
+#include "profiler/unwind/state.h"
 
 #define UNWIND_INLINE static inline __attribute__((always_inline))
 
-#define UNWIND_NO_MAPPING     0xffffffffu
 #define UNWIND_FP_MAX_STEP    (1u << 20) /* a larger frame than this is no frame */
-#define UNWIND_CODE_BYTES     16
-#define UNWIND_CODE_BEFORE    4	 /* of these, that lie in front of the address */
-#define UNWIND_SEARCH_MAPS    14 /* 2^13 mappings, and the step that ends the search */
-#define UNWIND_SEARCH_ROWS    13 /* 2^12 rows: one for each byte of a page */
-#define UNWIND_UCONTEXT_GREGS 40 /* from the stack pointer in a handler's return to r8 */
-
-/* The numbers of the general registers are DWARF's. */
-#define UNWIND_GPR_BX 3
-#define UNWIND_GPR_BP 6
-#define UNWIND_GPR_SP 7
-
-struct unwind_state {
-	__u64 ip;
-	__u64 gpr[16];
-	__u64 fault_address;
-	__u32 mapping;	   /* of the address that is looked up; UNWIND_NO_MAPPING */
-	__u32 is_return;   /* ip is a return address: the call is in front of it */
-	__u32 is_guessed;  /* this frame was found by frame pointer in code without entries */
-	__u32 any_guessed; /* one of the frames so far was */
-	__u32 is_live;	   /* it is running, or was interrupted: it has made no call */
-	__u32 regs_known;  /* every register is this frame's, not just ip, sp, bp and bx */
-	__u32 bp_lost, bx_lost;
-	__u32 status; /* enum unwind_status, when the walk has ended */
-};
-
-enum unwind_step_result {
-	UNWIND_STEP_ON,	     /* the state is the caller's */
-	UNWIND_STEP_END,     /* the status is set */
-	UNWIND_STEP_COMPILE, /* the state is unchanged: the page's unit is not compiled */
-};
+#define UNWIND_CODE_BEFORE    4		 /* of these, that lie in front of the address */
+#define UNWIND_SEARCH_MAPS    14	 /* 2^13 mappings, and the step that ends the search */
+#define UNWIND_SEARCH_ROWS    13	 /* 2^12 rows: one for each byte of a page */
+#define UNWIND_UCONTEXT_GREGS 40	 /* from the stack pointer in a handler's return to r8 */
 
 /* The mapping that holds an address. */
 UNWIND_INLINE __u32 unwind_find_mapping(struct unwind_context *cx, __u64 address, __u32 hint)
@@ -129,26 +101,37 @@ UNWIND_INLINE int unwind_end_fault(struct unwind_context *cx, struct unwind_stat
 	return unwind_end(s, unwind_fault(cx, address, status));
 }
 
-/* Moves on to a caller, if its address is in code. */
-UNWIND_INLINE int unwind_enter(struct unwind_context *cx, struct unwind_state *s, __u64 ip,
-			       __u64 sp, __u64 bp, __u32 is_return, __u32 not_code)
+/* The caller, as far as it is known: unwind_enter() moves there. In the state, and not on a stack
+ * of the kernel program's, where each way to come by it would be verified on its own. */
+UNWIND_INLINE int unwind_go_to(struct unwind_state *s, __u64 ip, __u64 sp, __u64 bp)
+{
+	s->next.ip = ip;
+	s->next.sp = sp;
+	s->next.bp = bp;
+	return UNWIND_STEP_ON;
+}
+
+/* Moves on to the caller, if its address is in code. */
+UNWIND_INLINE int unwind_enter(struct unwind_context *cx, struct unwind_state *s)
 {
 	__u32 mapping;
 
-	if (ip == 0)
-		return unwind_end(s, UNWIND_RA_ZERO);
-	mapping = unwind_find_mapping(cx, ip - is_return, s->mapping);
+	if (s->next.ip == 0)
+		return unwind_end(s, s->next.zero);
+	mapping = unwind_find_mapping(cx, s->next.ip - s->next.is_return, s->mapping);
 	if (mapping == UNWIND_NO_MAPPING) {
-		s->fault_address = ip;
-		return unwind_end(s, not_code);
+		s->fault_address = s->next.ip;
+		return unwind_end(s, s->next.not_code);
 	}
 	s->mapping = mapping;
-	s->ip = ip;
-	s->gpr[UNWIND_GPR_SP] = sp;
-	s->gpr[UNWIND_GPR_BP] = bp;
-	s->is_return = is_return;
-	s->is_guessed = 0;
-	s->is_live = s->regs_known = 0;
+	s->ip = s->next.ip;
+	s->gpr[UNWIND_GPR_SP] = s->next.sp;
+	s->gpr[UNWIND_GPR_BP] = s->next.bp;
+	s->is_return = s->next.is_return;
+	s->is_guessed = s->next.is_guessed;
+	s->any_guessed |= s->next.is_guessed;
+	s->is_live = s->next.is_live;
+	s->regs_known = s->next.regs_known;
 	return UNWIND_STEP_ON;
 }
 
@@ -180,8 +163,10 @@ UNWIND_INLINE int unwind_leaf_shape(struct unwind_context *cx, __u64 ip)
 	return UNWIND_LEAF_FRAME;
 }
 
-/* A step along the chain of frame pointers. Ends with `otherwise` where there is no such chain. */
-UNWIND_INLINE int unwind_step_fp(struct unwind_context *cx, struct unwind_state *s, __u32 otherwise)
+/* The caller along the chain of frame pointers. Ends with next.not_code where there is no such
+ * chain.
+ */
+UNWIND_INLINE int unwind_by_fp(struct unwind_context *cx, struct unwind_state *s)
 {
 	__u64 sp = s->gpr[UNWIND_GPR_SP], bp = s->gpr[UNWIND_GPR_BP], at = bp, ra, caller_bp = bp;
 	int shape = UNWIND_LEAF_FRAME;
@@ -190,9 +175,9 @@ UNWIND_INLINE int unwind_step_fp(struct unwind_context *cx, struct unwind_state 
 		shape = unwind_leaf_shape(cx, s->ip);
 	if (shape == UNWIND_LEAF_FRAME) {
 		if (s->bp_lost || (bp & 7) || bp < sp || bp - sp >= UNWIND_FP_MAX_STEP)
-			return unwind_end(s, bp == 0 && otherwise == UNWIND_ANON_NO_FP
+			return unwind_end(s, bp == 0 && s->next.not_code == UNWIND_ANON_NO_FP
 						     ? UNWIND_FP_ZERO
-						     : otherwise);
+						     : s->next.not_code);
 	} else {
 		at = sp;
 	}
@@ -203,46 +188,32 @@ UNWIND_INLINE int unwind_step_fp(struct unwind_context *cx, struct unwind_state 
 	}
 	if (!unwind_read(cx, s, at, &ra))
 		return unwind_end_fault(cx, s, at, UNWIND_EFAULT_RA);
-	if (ra == 0)
-		return unwind_end(s, otherwise);
 	s->bx_lost |= shape != UNWIND_LEAF_CALLED;
-	return unwind_enter(cx, s, ra, at + 8, caller_bp, 1, otherwise);
-}
-
-/* The same in code without entries: what it finds is a guess. */
-UNWIND_INLINE int unwind_step_guess(struct unwind_context *cx, struct unwind_state *s,
-				    __u32 otherwise)
-{
-	int r = unwind_step_fp(cx, s, otherwise);
-
-	if (r == UNWIND_STEP_ON)
-		s->is_guessed = s->any_guessed = 1;
-	return r;
+	s->next.zero = s->next.not_code;
+	return unwind_go_to(s, ra, at + 8, caller_bp);
 }
 
 /* Out of a signal handler: every register as it was interrupted, from the ucontext above sp. */
-UNWIND_INLINE int unwind_step_signal(struct unwind_context *cx, struct unwind_state *s)
+UNWIND_INLINE int unwind_by_signal(struct unwind_context *cx, struct unwind_state *s)
 {
 	/* The kernel's order in struct sigcontext: r8..r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp,
-	 * and then rip. */
-	static const __u8 order[16] = { 8, 9, 10, 11, 12, 13, 14, 15, 5, 4, 6, 3, 1, 0, 2, 7 };
+	 * and then rip. A digit each, from the last; the kernel program has no room for an array.
+	 */
+	const __u64 order = 0x72013645fedcba98;
 	__u64 at = s->gpr[UNWIND_GPR_SP] + UNWIND_UCONTEXT_GREGS, ip, word;
-	int r;
 
 	if (!unwind_read(cx, s, at + 16 * sizeof(word), &ip))
 		return unwind_end_fault(cx, s, at + 16 * sizeof(word), UNWIND_EFAULT_RA);
 	for (int i = 0; i < 16; i++, at += sizeof(word)) {
 		if (!unwind_read(cx, s, at, &word))
 			return unwind_end_fault(cx, s, at, UNWIND_EFAULT_RA);
-		s->gpr[order[i]] = word;
+		s->gpr[order >> 4 * i & 15] = word;
 	}
-	r = unwind_enter(cx, s, ip, s->gpr[UNWIND_GPR_SP], s->gpr[UNWIND_GPR_BP], 0,
-			 UNWIND_NOMAP_NOVMA);
-	if (r != UNWIND_STEP_ON)
-		return r;
-	s->is_live = s->regs_known = 1;
+	s->next.not_code = UNWIND_NOMAP_NOVMA;
+	s->next.is_return = 0;
+	s->next.is_live = s->next.regs_known = 1;
 	s->bp_lost = s->bx_lost = 0;
-	return r;
+	return unwind_go_to(s, ip, s->gpr[UNWIND_GPR_SP], s->gpr[UNWIND_GPR_BP]);
 }
 
 /* A register as the base of an address; false where its value is the innermost frame's, not this
@@ -288,13 +259,11 @@ UNWIND_INLINE void unwind_caller_bx(struct unwind_context *cx, struct unwind_sta
 		s->bx_lost = !unwind_read(cx, s, cfa + r->post, &s->gpr[UNWIND_GPR_BX]);
 }
 
-/* A step by one of the rules that compute a CFA. */
-UNWIND_INLINE int unwind_step_cfa(struct unwind_context *cx, struct unwind_state *s,
-				  const struct unwind_rule *r)
+/* The caller by one of the rules that compute a CFA. */
+UNWIND_INLINE int unwind_by_cfa(struct unwind_context *cx, struct unwind_state *s,
+				const struct unwind_rule *r)
 {
 	__u64 base, index, cfa, ra, bp, sp = s->gpr[UNWIND_GPR_SP];
-	__u32 is_return = !(r->flags & UNWIND_RULE_INTERRUPTED), bp_lost = s->bp_lost;
-	__u32 regs_known;
 	int result;
 
 	if (!unwind_base(s, r->base, &base))
@@ -337,21 +306,17 @@ UNWIND_INLINE int unwind_step_cfa(struct unwind_context *cx, struct unwind_state
 	result = unwind_caller_bp(cx, s, r, cfa, &bp);
 	if (result != UNWIND_STEP_ON)
 		return result;
-	if (r->bp_kind == UNWIND_BP_AT_CFA)
-		bp_lost = 0;
-	else if (r->bp_kind == UNWIND_BP_UNKNOWN)
-		bp_lost = 1;
 	unwind_caller_bx(cx, s, r, cfa);
+	if (r->bp_kind == UNWIND_BP_AT_CFA)
+		s->bp_lost = 0;
+	else if (r->bp_kind == UNWIND_BP_UNKNOWN)
+		s->bp_lost = 1;
 	/* What has nothing on the stack has not saved a register, so not changed one that its
 	 * caller needs: assembly with a private helper may name any register as the CFA across the
 	 * call. */
-	regs_known = s->regs_known && r->kind == UNWIND_RULE_REG && cfa == sp + 8;
-	result = unwind_enter(cx, s, ra, cfa, bp, is_return, UNWIND_RA_NONEXEC);
-	if (result == UNWIND_STEP_ON) {
-		s->bp_lost = bp_lost;
-		s->regs_known = regs_known;
-	}
-	return result;
+	s->next.regs_known = s->regs_known && r->kind == UNWIND_RULE_REG && cfa == sp + 8;
+	s->next.is_return = !(r->flags & UNWIND_RULE_INTERRUPTED);
+	return unwind_go_to(s, ra, cfa, bp);
 }
 
 /* Before the first step: the registers are set, everything else is 0. Finds the mapping of ip. */
@@ -365,42 +330,66 @@ UNWIND_INLINE int unwind_start(struct unwind_context *cx, struct unwind_state *s
 	return unwind_end(s, UNWIND_NOMAP_NOVMA);
 }
 
-/* From the frame in *s to its caller. */
-UNWIND_INLINE int unwind_step(struct unwind_context *cx, struct unwind_state *s)
+/* What is said about an address: how to leave it. Sets the ends that this can have. */
+UNWIND_INLINE int unwind_choose(struct unwind_context *cx, struct unwind_state *s)
 {
 	const struct unwind_mapping *m = unwind_mapping_at(cx, s->mapping);
-	struct unwind_rule r;
-	__u64 bits;
 
+	s->next.is_guessed = s->next.is_live = s->next.regs_known = 0;
+	s->next.is_return = 1;
+	s->next.zero = UNWIND_RA_ZERO;
+	s->next.not_code = UNWIND_RA_NONEXEC;
 	if (!m)
 		return unwind_end(s, UNWIND_NOMAP_STALE);
+	s->rule = UNWIND_RULE_BY_FP;
 	switch (m->kind) {
 	case UNWIND_MAP_TABLE:
-		break;
+		if (!unwind_find_rule(cx, m, s->ip - s->is_return - m->bias, &s->rule))
+			return UNWIND_STEP_COMPILE;
+		if ((s->rule & UNWIND_RULE_KIND) != UNWIND_RULE_INVALID)
+			return UNWIND_STEP_ON;
+		s->rule = UNWIND_RULE_BY_FP;
+		s->next.not_code = UNWIND_INVALID_ROW;
+		s->next.is_guessed = 1;
+		return UNWIND_STEP_ON;
 	case UNWIND_MAP_FP_JIT:
-		return unwind_step_fp(cx, s, UNWIND_ANON_NO_FP);
+		s->next.not_code = UNWIND_ANON_NO_FP;
+		return UNWIND_STEP_ON;
 	case UNWIND_MAP_NO_TABLE:
-		return unwind_step_guess(cx, s, UNWIND_NO_TABLE);
+		s->next.not_code = UNWIND_NO_TABLE;
+		s->next.is_guessed = 1;
+		return UNWIND_STEP_ON;
 	case UNWIND_MAP_UPROBES:
 		return unwind_end(s, UNWIND_UPROBE);
 	default:
 		return unwind_end(s, UNWIND_DEFER);
 	}
-	if (!unwind_find_rule(cx, m, s->ip - s->is_return - m->bias, &bits))
-		return UNWIND_STEP_COMPILE;
-	r = unwind_rule_unpack(bits);
+}
+
+/* From the frame in *s to its caller. */
+UNWIND_INLINE int unwind_step(struct unwind_context *cx, struct unwind_state *s)
+{
+	struct unwind_rule r;
+	int result = unwind_choose(cx, s);
+
+	if (result != UNWIND_STEP_ON)
+		return result;
+	r = unwind_rule_unpack(s->rule);
 	switch (r.kind) {
-	case UNWIND_RULE_INVALID:
-		return unwind_step_guess(cx, s, UNWIND_INVALID_ROW);
 	case UNWIND_RULE_UNSUP:
 		return unwind_end(s, UNWIND_UNSUP_EXPR);
 	case UNWIND_RULE_STOP:
 		return unwind_end(s, s->any_guessed ? UNWIND_GUESSED : UNWIND_OK_STOP);
 	case UNWIND_RULE_SIGNAL:
-		return unwind_step_signal(cx, s);
+		result = unwind_by_signal(cx, s);
+		break;
+	case UNWIND_RULE_BY_FP:
+		result = unwind_by_fp(cx, s);
+		break;
 	default:
-		return unwind_step_cfa(cx, s, &r);
+		result = unwind_by_cfa(cx, s, &r);
 	}
+	return result == UNWIND_STEP_ON ? unwind_enter(cx, s) : result;
 }
 
 #endif

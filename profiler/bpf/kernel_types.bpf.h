@@ -1,0 +1,51 @@
+/*
+ * The few fields of kernel types that the programs read. libbpf finds where they are on the running
+ * kernel (CO-RE): names must be the kernel's, order and what is left out do not matter. Registers
+ * of the sample itself come from the UAPI (linux/bpf_perf_event.h), which needs no relocation.
+ */
+#ifndef CPROF_BPF_KERNEL_TYPES_BPF_H
+#define CPROF_BPF_KERNEL_TYPES_BPF_H
+
+#include <linux/types.h>
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+struct mm_struct {
+	unsigned long start_stack; /* of the main thread: above are arguments and environment */
+};
+
+typedef struct {
+	int counter;
+} atomic_t;
+
+struct signal_struct {
+	atomic_t live; /* threads of the process that have not begun to exit */
+};
+
+struct task_struct {
+	unsigned int flags;
+	int pid, tgid; /* a thread, its process */
+	struct mm_struct *mm;
+	struct signal_struct *signal;
+	__u64 start_time;
+	unsigned int in_execve : 1;
+};
+
+/* The user's registers, as the entry into the kernel saved them. The UAPI has a type of this name
+ * and other field names; what follows ___ is not looked at. */
+struct pt_regs___kernel {
+	unsigned long r15, r14, r13, r12, bp, bx;
+	unsigned long r11, r10, r9, r8, ax, cx, dx, si, di;
+	unsigned long orig_ax, ip, cs, flags, sp, ss;
+};
+
+#pragma clang attribute pop
+
+/* task_struct.flags (linux/sched.h) */
+#define PF_IO_WORKER   0x00000010
+#define PF_USER_WORKER 0x00004000 /* from Linux 6.4 on; before, a flag no user task has set */
+#define PF_KTHREAD     0x00200000
+
+#define USER32_CS 0x23
+
+#endif

@@ -1,0 +1,452 @@
+/*
+ * The kernel programs: a sample of whatever runs on a CPU when its event fires, and what keeps the
+ * processes' slots right across forks, execs and exits.
+ *
+ * A sample is counted in exactly one place (struct kern_counters), and every target's sample
+ * becomes a record with a status. Where the walk needs something that only user space can give, the
+ * record carries the registers, and the stack goes in front of it in parts.
+ */
+#include <linux/bpf.h>
+#include <linux/bpf_perf_event.h>
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_tracing.h>
+
+#include "profiler/bpf/walk.bpf.h"
+
+char licence[] SEC("license") = "Dual MIT/GPL";
+
+const volatile __u32 target = KERN_TARGET_PROCESSES;
+const volatile __u32 cgroup_level = 0;
+const volatile __u64 cgroup_id = 0;
+const volatile __u8 user_only = 0;
+const volatile __u8 debug_stacks = 0;
+
+#define RED_ZONE_BYTES 128
+
+static __always_inline struct kern_counters *own_counters(void)
+{
+	__u32 cpu = bpf_get_smp_processor_id();
+
+	return bpf_map_lookup_elem(&counters, &cpu);
+}
+
+/* --- who --- */
+
+/* The slot of the running process, 0 without one. False: no target. */
+static __always_inline int find_target(__u32 tgid, __u32 tid, __u32 *ret_slot)
+{
+	struct kern_process *p = bpf_map_lookup_elem(&processes, &tgid);
+
+	*ret_slot = p && p->armed ? p->slot : 0;
+	if (target == KERN_TARGET_PROCESSES)
+		return p && p->armed;
+	if (target == KERN_TARGET_THREADS)
+		return bpf_map_lookup_elem(&threads, &tid) != 0;
+	if (target == KERN_TARGET_CGROUP)
+		return bpf_get_current_ancestor_cgroup_id(cgroup_level) == cgroup_id;
+	return 1;
+}
+
+/* What the kernel's entry saved. A function of its own: where clang makes one load of two, of which
+ * one is of the sample's context, the verifier refuses it. */
+static __attribute__((noinline)) __u32 take_task_regs(struct kern_scratch *k,
+						      struct task_struct *task)
+{
+	const struct pt_regs___kernel *r = (const struct pt_regs___kernel *)bpf_task_pt_regs(task);
+
+	if (!k)
+		return UNWIND_EXITING;
+	if ((__u16)r->cs == USER32_CS)
+		return UNWIND_COMPAT32;
+	k->regs[0] = r->ip;
+	k->regs[1] = r->ax;
+	k->regs[2] = r->dx;
+	k->regs[3] = r->cx;
+	k->regs[4] = r->bx;
+	k->regs[5] = r->si;
+	k->regs[6] = r->di;
+	k->regs[7] = r->bp;
+	k->regs[8] = r->sp;
+	k->regs[9] = r->r8;
+	k->regs[10] = r->r9;
+	k->regs[11] = r->r10;
+	k->regs[12] = r->r11;
+	k->regs[13] = r->r12;
+	k->regs[14] = r->r13;
+	k->regs[15] = r->r14;
+	k->regs[16] = r->r15;
+	return UNWIND_OK_STOP;
+}
+
+static __always_inline void take_sample_regs(struct kern_scratch *k,
+					     const struct bpf_perf_event_data *ctx)
+{
+	k->regs[0] = ctx->regs.rip;
+	k->regs[1] = ctx->regs.rax;
+	k->regs[2] = ctx->regs.rdx;
+	k->regs[3] = ctx->regs.rcx;
+	k->regs[4] = ctx->regs.rbx;
+	k->regs[5] = ctx->regs.rsi;
+	k->regs[6] = ctx->regs.rdi;
+	k->regs[7] = ctx->regs.rbp;
+	k->regs[8] = ctx->regs.rsp;
+	k->regs[9] = ctx->regs.r8;
+	k->regs[10] = ctx->regs.r9;
+	k->regs[11] = ctx->regs.r10;
+	k->regs[12] = ctx->regs.r11;
+	k->regs[13] = ctx->regs.r12;
+	k->regs[14] = ctx->regs.r13;
+	k->regs[15] = ctx->regs.r14;
+	k->regs[16] = ctx->regs.r15;
+}
+
+/* Fills the user's registers. A status other than OK_STOP: there are none to walk with. */
+static __always_inline __u32 take_regs(struct kern_scratch *k, struct task_struct *task,
+				       const struct bpf_perf_event_data *ctx, int in_kernel)
+{
+	if (task->flags & PF_KTHREAD)
+		return UNWIND_KTHREAD;
+	if (task->flags & (PF_IO_WORKER | PF_USER_WORKER))
+		return UNWIND_USER_WORKER; /* its registers were never set */
+	if (!task->mm)
+		return UNWIND_EXITING;
+	if (!in_kernel) {
+		if (ctx->regs.cs == USER32_CS)
+			return UNWIND_COMPAT32;
+		take_sample_regs(k, ctx);
+		return UNWIND_OK_STOP;
+	}
+	return take_task_regs(k, task);
+}
+
+/* Whether the slot is about the memory that the task has now; a process that was there before gets
+ * its first sample's. Sets k->maps. */
+static __always_inline __u32 check_memory(struct kern_scratch *k, struct task_struct *task,
+					  __u32 index)
+{
+	struct kern_slot *slot = bpf_map_lookup_elem(&slots, &index);
+	__u64 mm = (__u64)task->mm;
+
+	k->maps = 0;
+	if (!slot || !index)
+		return UNWIND_DEFER;
+	if (!slot->mm && !BPF_CORE_READ_BITFIELD(task, in_execve))
+		slot->mm = mm;
+	if (slot->mm != mm)
+		return BPF_CORE_READ_BITFIELD(task, in_execve) ? UNWIND_EXEC : UNWIND_DEFER;
+	k->maps = slot->maps;
+	return UNWIND_OK_STOP;
+}
+
+/* --- sending the stack --- */
+
+struct send_context {
+	struct kern_scratch *k;
+	struct kern_counters *c;
+	struct kern_state *state;
+	void *ring;
+};
+
+/* One page of the stack, or what of it lies above stack_at. Returns 1 behind the last one. */
+static long send_part(__u32 i, struct send_context *cx)
+{
+	struct kern_scratch *k = cx->k;
+	__u64 at = k->stack_at, size = PAGE_BYTES - (at & (PAGE_BYTES - 1));
+
+	if (at >= k->stack_end)
+		return 1;
+	if (size > KERN_PART_BYTES)
+		return 1;
+	if (bpf_probe_read_user(k->part.bytes, size, (void *)at)) {
+		k->stack_end = at; /* the stack ends here, as far as it is in memory */
+		return 1;
+	}
+	if (cx->state->in_flight + size > cx->state->in_flight_max) {
+		cx->c->budget_cut++;
+		return 1;
+	}
+	k->part.address = at;
+	k->part.size = size;
+	if (bpf_ringbuf_output(cx->ring, &k->part, offsetof(struct kern_part, bytes) + size,
+			       BPF_RB_NO_WAKEUP)) {
+		cx->c->parts_lost++;
+		k->sample.record.flags |= KERN_SAMPLE_PARTS_LOST;
+		return 1;
+	}
+	__sync_fetch_and_add(&cx->state->in_flight, size);
+	cx->c->parts++;
+	k->sample.parts++;
+	k->stack_at = at + size;
+	return 0;
+}
+
+static __always_inline void send_stack(struct kern_scratch *k, struct kern_counters *c, void *ring,
+				       struct task_struct *task)
+{
+	__u32 zero = 0;
+	struct send_context cx = { .k = k, .c = c, .ring = ring };
+	__u64 sp = k->regs[1 + UNWIND_GPR_SP], main_stack = task->mm->start_stack;
+
+	cx.state = bpf_map_lookup_elem(&state, &zero);
+	if (!cx.state)
+		return;
+	k->part.record = k->sample.record;
+	k->part.record.kind = KERN_RECORD_PART;
+	k->stack_at = (sp - RED_ZONE_BYTES) & ~7ull;
+	/* another thread's stack ends where nothing is mapped, or nobody knows */
+	k->stack_end = sp <= main_stack && main_stack - sp < KERN_PARTS_MAX * PAGE_BYTES
+			       ? main_stack + 8
+			       : ~0ull;
+	bpf_loop(KERN_PARTS_MAX, send_part, &cx, 0);
+	if (k->stack_at < k->stack_end)
+		k->sample.record.flags |= KERN_SAMPLE_STACK_CUT;
+}
+
+/* --- the sample --- */
+
+static __always_inline void add_kernel_frames(struct kern_scratch *k,
+					      struct bpf_perf_event_data *ctx)
+{
+	long bytes = bpf_get_stack(ctx, k->words, KERN_KERNEL_FRAMES * sizeof(__u64), 0);
+
+	k->sample.kernel_count = 0;
+	if (bytes > 0 && bytes <= KERN_KERNEL_FRAMES * (long)sizeof(__u64))
+		k->sample.kernel_count = bytes / sizeof(__u64);
+	k->frames = k->sample.kernel_count;
+}
+
+static __always_inline void add_regs(struct kern_scratch *k)
+{
+	__u32 n = k->frames;
+
+	if (n > KERN_FRAME_WORDS - KERN_REGS)
+		return;
+	for (int i = 0; i < KERN_REGS; i++)
+		k->words[n + i] = k->regs[i];
+	k->frames = n + KERN_REGS;
+	k->sample.record.flags |= KERN_SAMPLE_REGS;
+}
+
+/* Puts the record into the ring; false where it has no room. */
+static __always_inline int emit(struct kern_scratch *k, void *ring)
+{
+	__u32 n = k->frames;
+
+	if (n > KERN_FRAME_WORDS)
+		n = KERN_FRAME_WORDS;
+	return !bpf_ringbuf_output(ring, &k->sample, sizeof(k->sample) + n * sizeof(__u64),
+				   BPF_RB_NO_WAKEUP);
+}
+
+static __always_inline void count_time(const struct kern_scratch *k, struct kern_counters *c,
+				       __u64 started_ns, int in_kernel)
+{
+	__u64 ns = bpf_ktime_get_ns() - started_ns;
+
+	if (k->sample.record.flags & KERN_SAMPLE_REGS) {
+		c->deferred++;
+		c->deferred_ns += ns;
+	} else if (in_kernel) {
+		c->kernel_samples++;
+		c->kernel_frames += k->frames;
+		c->kernel_ns += ns;
+	} else {
+		c->user_samples++;
+		c->user_frames += k->frames;
+		c->user_ns += ns;
+	}
+}
+
+/* A target's sample, from its registers to the ring. */
+static __always_inline void take_sample(struct bpf_perf_event_data *ctx, struct kern_scratch *k,
+					struct kern_counters *c, void *ring, __u32 slot,
+					__u64 started_ns)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	int in_kernel = (ctx->regs.cs & 3) != 3;
+	__u32 status;
+
+	k->sample.record.flags = in_kernel ? KERN_SAMPLE_IN_KERNEL : 0;
+	k->sample.slot = slot;
+	k->sample.kernel_count = 0;
+	k->sample.parts = 0;
+	k->frames = 0;
+	k->maps = 0;
+	k->s.fault_address = 0;
+	if (in_kernel && !user_only)
+		add_kernel_frames(k, ctx);
+	status = take_regs(k, task, ctx, in_kernel);
+	if (status == UNWIND_OK_STOP) {
+		status = check_memory(k, task, slot);
+		if (status == UNWIND_OK_STOP) {
+			walk_user(k, started_ns);
+			status = k->s.status;
+		}
+		if (status == UNWIND_DEFER)
+			k->frames = k->sample.kernel_count;
+	}
+	k->sample.user_count = k->frames - k->sample.kernel_count;
+	k->sample.status = status;
+	k->sample.maps = k->maps;
+	k->sample.fault_address = k->s.fault_address;
+	if (status == UNWIND_DEFER || (debug_stacks && k->maps)) {
+		send_stack(k, c, ring, task);
+		add_regs(k);
+	}
+	if (!emit(k, ring)) {
+		c->ring_full++;
+		c->other_ns += bpf_ktime_get_ns() - started_ns;
+		return;
+	}
+	c->emitted++;
+	count_time(k, c, started_ns, in_kernel);
+}
+
+SEC("perf_event")
+int sample(struct bpf_perf_event_data *ctx)
+{
+	__u64 started_ns = bpf_ktime_get_ns(), id = bpf_get_current_pid_tgid();
+	__u32 cpu = bpf_get_smp_processor_id(), tgid = id >> 32, tid = id, slot;
+	struct kern_counters *c = bpf_map_lookup_elem(&counters, &cpu);
+	struct kern_scratch *k = bpf_map_lookup_elem(&scratch, &cpu);
+	void *ring = bpf_map_lookup_elem(&rings, &cpu);
+
+	if (!c)
+		return 0;
+	c->entries++;
+	if (tid == 0) {
+		c->idle++;
+		goto nothing;
+	}
+	if (!find_target(tgid, tid, &slot)) {
+		c->filtered++;
+		goto nothing;
+	}
+	if (!k || !ring) { /* a CPU that came later: nobody reads its ring */
+		c->ring_full++;
+		goto nothing;
+	}
+	k->sample.record.time_ns = started_ns;
+	k->sample.record.sequence = k->sequence++;
+	k->sample.record.kind = KERN_RECORD_SAMPLE;
+	k->sample.tgid = tgid;
+	k->sample.tid = tid;
+	take_sample(ctx, k, c, ring, slot, started_ns);
+	return 0;
+nothing:
+	c->other_ns += bpf_ktime_get_ns() - started_ns;
+	return 0;
+}
+
+/* The ledger's judge: a program that does nothing but count its runs. */
+SEC("perf_event")
+int count_only(struct bpf_perf_event_data *ctx)
+{
+	struct kern_counters *c = own_counters();
+
+	if (c) {
+		c->entries++;
+		c->filtered++;
+	}
+	return 0;
+}
+
+/* --- slots --- */
+
+#define TAKE_TRIES 8 /* as many CPUs may be at it at once */
+
+/* A free slot, 0: there is none. */
+static __always_inline __u32 take_slot(__u32 tgid, __u64 maps, __u64 mm)
+{
+	struct kern_state *st;
+	struct kern_owner *owner;
+	struct kern_slot *slot;
+	struct kern_counters *c;
+	__u32 zero = 0, at, *free;
+
+	st = bpf_map_lookup_elem(&state, &zero);
+	for (int i = 0; st && i < TAKE_TRIES; i++) {
+		__u32 taken = *(volatile __u32 *)&st->slots_taken;
+
+		if (taken == *(volatile __u32 *)&st->slots_given)
+			break;
+		at = taken & (KERN_SLOTS - 1);
+		free = bpf_map_lookup_elem(&free_slots, &at);
+		if (!free)
+			break;
+		at = *free;
+		owner = bpf_map_lookup_elem(&owners, &at);
+		slot = bpf_map_lookup_elem(&slots, &at);
+		if (!owner || !slot)
+			break;
+		if (__sync_val_compare_and_swap(&st->slots_taken, taken, taken + 1) != taken)
+			continue;
+		slot->maps = maps;
+		slot->mm = mm;
+		owner->tgid = tgid;
+		owner->time_ns = bpf_ktime_get_ns();
+		return at;
+	}
+	c = own_counters();
+	if (c)
+		c->no_slot++;
+	return 0;
+}
+
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
+{
+	struct kern_process new = { .armed = 1 }, *p;
+	__u32 tgid = child->tgid, tid = child->pid, from = parent->tgid, starter = parent->pid;
+	__u32 one = 1;
+	struct kern_slot *slot;
+
+	if (target == KERN_TARGET_THREADS && bpf_map_lookup_elem(&threads, &starter))
+		bpf_map_update_elem(&threads, &tid, &one, BPF_ANY);
+	if (tid != tgid)
+		return 0;
+	p = bpf_map_lookup_elem(&processes, &from);
+	if (!p || !p->armed)
+		return 0;
+	from = p->slot;
+	slot = bpf_map_lookup_elem(&slots, &from);
+	new.slot = take_slot(tgid, slot ? slot->maps : 0, (__u64)child->mm);
+	new.start_time = child->start_time;
+	bpf_map_update_elem(&processes, &tgid, &new, BPF_ANY);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(on_exec, struct task_struct *task, int old_tid)
+{
+	__u32 tgid = task->tgid, tid = old_tid, one = 1;
+	struct kern_process *p = bpf_map_lookup_elem(&processes, &tgid);
+
+	/* the thread that execs becomes the process's first */
+	if (target == KERN_TARGET_THREADS && tid != tgid && bpf_map_lookup_elem(&threads, &tid))
+		bpf_map_update_elem(&threads, &tgid, &one, BPF_ANY);
+	if (!p)
+		return 0;
+	p->slot = take_slot(tgid, 0, (__u64)task->mm);
+	p->armed = 1;
+	return 0;
+}
+
+/* Not at sched_process_exit: what a process does while its memory is given back is its own, too. */
+SEC("tp_btf/sched_process_free")
+int BPF_PROG(on_free, struct task_struct *task)
+{
+	__u32 tgid = task->tgid, tid = task->pid;
+	struct kern_process *p;
+
+	if (target == KERN_TARGET_THREADS)
+		bpf_map_delete_elem(&threads, &tid);
+	if (tid != tgid)
+		return 0;
+	p = bpf_map_lookup_elem(&processes, &tgid);
+	/* the number may be another process's by now */
+	if (p && (!p->start_time || p->start_time == task->start_time))
+		bpf_map_delete_elem(&processes, &tgid);
+	return 0;
+}
