@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "profiler/analysis/account.h"
 #include "profiler/analysis/entries.h"
 #include "profiler/analysis/health.h"
 #include "profiler/analysis/report.h"
@@ -46,6 +47,56 @@ static void key_string(struct json *j, const char *key, const struct intern *str
 	json_strn(j, intern_get(strings, id), intern_len(strings, id));
 }
 
+static void write_ledger(struct json *j, const struct recording *r)
+{
+	struct account a;
+
+	account_of(r, &a);
+	if (!a.expected)
+		return;
+	json_key(j, "ledger");
+	json_object(j);
+	json_key_u64(j, "expected_samples", a.expected);
+	json_key_u64(j, "emitted_samples", a.emitted);
+	json_key_u64(j, "lost_samples", a.lost);
+	if (a.has_entries) {
+		json_key_u64(j, "program_entries", a.entries);
+		json_key_u64(j, "missed_samples", a.missed);
+		json_key_u64(j, "filtered_samples", a.filtered);
+		json_key_u64(j, "idle_samples", a.idle);
+	}
+	json_key(j, "unaccounted_samples");
+	json_i64(j, a.open);
+	json_object_end(j);
+}
+
+static void key_cost_percent(struct json *j, const char *key, const struct cost *c, uint64_t ns)
+{
+	json_key(j, key);
+	if (c->target_ns)
+		json_double(j, cost_percent(c, ns), 3);
+	else
+		json_null(j);
+}
+
+static void write_cost(struct json *j, const struct recording *r)
+{
+	struct cost c;
+
+	cost_of(r, &c);
+	json_key(j, "cost");
+	json_object(j);
+	json_key_u64(j, "target_cpu_ns", c.target_ns);
+	json_key_u64(j, "total_ns", c.all_ns);
+	json_key_u64(j, "kernel_ns", c.kernel_ns);
+	json_key_u64(j, "load_ns", c.load_ns);
+	json_key_u64(j, "tables_ns", c.tables_ns);
+	json_key_u64(j, "names_ns", c.names_ns);
+	key_cost_percent(j, "percent", &c, c.all_ns);
+	key_cost_percent(j, "percent_without_tables_and_names", &c, cost_running_ns(&c));
+	json_object_end(j);
+}
+
 static void write_recording(struct json *j, const struct recording *r)
 {
 	json_key(j, "recording");
@@ -58,6 +109,12 @@ static void write_recording(struct json *j, const struct recording *r)
 	json_array_end(j);
 	key_string(j, "host", &r->strings, r->host);
 	key_string(j, "backend", &r->strings, r->backend);
+	json_key(j, "backend_reason");
+	if (r->backend_reason)
+		json_strn(j, intern_get(&r->strings, r->backend_reason),
+			  intern_len(&r->strings, r->backend_reason));
+	else
+		json_null(j);
 	json_key(j, "was_cut");
 	json_bool(j, r->was_cut);
 	json_key_u64(j, "cut_bytes", r->cut_bytes);
@@ -72,6 +129,8 @@ static void write_recording(struct json *j, const struct recording *r)
 		json_key_u64(j, intern_get(&r->strings, r->facts.items[i].key),
 			     r->facts.items[i].value);
 	json_object_end(j);
+	write_ledger(j, r);
+	write_cost(j, r);
 	json_key(j, "diagnostics");
 	json_array(j);
 	for (size_t i = 0; i < r->diagnostics.count; i++)

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/text.h"
+#include "profiler/analysis/account.h"
 #include "profiler/analysis/entries.h"
 #include "profiler/analysis/hot.h"
 
@@ -91,6 +92,45 @@ static void add_samples_line(const struct recording *r, const struct health *h, 
 	buf_add_char(out, '\n');
 }
 
+static void add_string(const struct recording *r, uint32_t string, struct buf *out)
+{
+	text_add_printable(out, intern_get(&r->strings, string), intern_len(&r->strings, string));
+}
+
+/* Who took the samples, and why nobody better. */
+static void add_backend(const struct recording *r, const char *indent, struct buf *out)
+{
+	uint64_t deferred = recording_fact(r, "deferred_samples", 0);
+
+	if (!r->backend)
+		return;
+	buf_printf(out, "%sbackend ", indent);
+	add_string(r, r->backend, out);
+	if (r->backend_reason) {
+		buf_add_str(out, ", not ebpf: ");
+		add_string(r, r->backend_reason, out);
+	}
+	if (deferred) {
+		buf_add_str(out, "; ");
+		text_add_thousands(out, deferred);
+		buf_printf(out, " of the stacks came before their tables, and %s unwound by cprof",
+			   deferred == 1 ? "was" : "were");
+	}
+	buf_add_char(out, '\n');
+}
+
+/* Of the whole machine: how much of it there was to do. */
+static void add_idle(const struct recording *r, const char *indent, struct buf *out)
+{
+	struct account a;
+
+	account_of(r, &a);
+	if (!a.idle || !a.entries || !recording_fact(r, "whole_machine", 0))
+		return;
+	buf_printf(out, "%sthe CPUs were idle %.1f %% of the time\n", indent,
+		   (double)a.idle * 100 / (double)a.entries);
+}
+
 /* The statuses that are not OK_STOP, a line each, the most frequent first: either those that count
  * as incomplete, or those of samples that have no user stack to walk. */
 static void add_statuses(const struct health *h, bool without_stack, const char *indent,
@@ -139,26 +179,38 @@ static void add_entries(const struct recording *r, const char *indent, struct bu
 	entries_deinit(&entries);
 }
 
-static void add_ledger(const struct recording *r, const struct health *h, const char *indent,
-		       struct buf *out)
+static void add_term(struct buf *out, const char *sign, uint64_t n, const char *words)
 {
-	uint64_t expected = recording_fact(r, "expected_samples", 0);
+	buf_add_str(out, sign);
+	text_add_thousands(out, n);
+	buf_add_str(out, words);
+}
+
+/* A tick of every CPU is one term of the sum. */
+static void add_kernel_ledger(const struct account *a, struct buf *out)
+{
+	add_term(out, " = ", a->emitted, " recorded");
+	if (a->filtered)
+		add_term(out, " + ", a->filtered, " of other programs");
+	if (a->idle)
+		add_term(out, " + ", a->idle, " idle");
+	add_term(out, " + ", a->lost, " lost");
+	add_term(out, " + ", a->missed, " missed");
+	if (a->open > 0)
+		add_term(out, " + ", (uint64_t)a->open, " not accounted for");
+	if (a->open < 0)
+		add_term(out, " - ", (uint64_t)-a->open, " beyond what was expected");
+}
+
+static void add_perf_ledger(const struct recording *r, const struct health *h, struct buf *out)
+{
 	uint64_t period = r->events.count ? r->events.items[0].period : 0;
 	uint64_t unsampled = recording_fact(r, "unsampled_ns", 0);
 	uint64_t hidden = period ? recording_fact(r, "kernel_not_visible_ns", 0) / period : 0;
 
-	if (!expected)
-		return;
-	buf_printf(out, "%sledger: ", indent);
-	text_add_thousands(out, expected);
-	buf_add_str(out, " expected, ");
-	text_add_thousands(out, recording_fact(r, "emitted_samples", h->samples));
-	buf_add_str(out, " recorded");
-	if (hidden) {
-		buf_add_str(out, ", ");
-		text_add_thousands(out, hidden);
-		buf_add_str(out, " in the kernel (not visible)");
-	}
+	add_term(out, ", ", recording_fact(r, "emitted_samples", h->samples), " recorded");
+	if (hidden)
+		add_term(out, ", ", hidden, " in the kernel (not visible)");
 	for (const struct summary_loss *l = summary_losses; l->key; l++) {
 		uint64_t n = recording_fact(r, l->key, 0);
 		if (!n && l != summary_losses)
@@ -168,34 +220,52 @@ static void add_ledger(const struct recording *r, const struct health *h, const 
 		buf_printf(out, " %s", l->words);
 	}
 	if (unsampled && period) {
-		buf_add_str(out, ", ");
-		text_add_thousands(out, (unsampled + period / 2) / period);
-		buf_add_str(out, " behind threads' last samples (");
+		add_term(out, ", ", (unsampled + period / 2) / period,
+			 " behind threads' last samples (");
 		add_seconds(out, unsampled);
 		buf_add_char(out, ')');
 	}
+}
+
+static void add_ledger(const struct recording *r, const struct health *h, const char *indent,
+		       struct buf *out)
+{
+	struct account a;
+
+	account_of(r, &a);
+	if (!a.expected)
+		return;
+	buf_printf(out, "%sledger: ", indent);
+	text_add_thousands(out, a.expected);
+	buf_add_str(out, " expected");
+	if (a.has_entries)
+		add_kernel_ledger(&a, out);
+	else
+		add_perf_ledger(r, h, out);
 	buf_add_char(out, '\n');
 }
 
 static void add_costs(const struct recording *r, const char *indent, struct buf *out)
 {
 	uint64_t hidden = recording_fact(r, "kernel_not_visible_ns", 0);
-	uint64_t own = recording_fact(r, "cprof_cpu_ns", 0);
-	uint64_t target = recording_fact(r, "target_cpu_ns", 0);
+	struct cost c;
 
+	cost_of(r, &c);
 	if (hidden) {
 		buf_printf(out, "%sin the kernel, where stacks cannot be seen: ", indent);
 		add_seconds(out, hidden);
 		buf_add_str(out, " (run as root, or sysctl kernel.perf_event_paranoid=1)\n");
 	}
-	if (own && target) {
-		buf_printf(out, "%scprof took ", indent);
-		add_seconds(out, own);
-		buf_printf(out, " of CPU, %.1f %% of the target's ",
-			   (double)own * 100 / (double)target);
-		add_seconds(out, target);
-		buf_add_char(out, '\n');
-	}
+	if (!c.all_ns || !c.target_ns)
+		return;
+	buf_printf(out, "%scprof took ", indent);
+	add_seconds(out, c.all_ns);
+	buf_printf(out, " of CPU, %.1f %% of the target's ", cost_percent(&c, c.all_ns));
+	add_seconds(out, c.target_ns);
+	if (c.tables_ns || c.names_ns)
+		buf_printf(out, " (%.1f %% without unwind tables and names)",
+			   cost_percent(&c, cost_running_ns(&c)));
+	buf_add_char(out, '\n');
 }
 
 /* The share of the CPU time that came too late for a sample, in per cent; 0 where that is not
@@ -261,15 +331,31 @@ static void add_few_samples(const struct recording *r, const struct health *h, c
 	buf_add_char(out, '\n');
 }
 
+static bool is_telling(uint64_t missing, uint64_t of)
+{
+	return missing > LOST_TELLING && missing > of / 100;
+}
+
 /* What to do about samples and stacks that are missing. */
 static void add_losses(const struct recording *r, const struct health *h, const char *indent,
 		       struct buf *out)
 {
-	uint64_t lost = recording_fact(r, "lost_samples", 0);
 	uint64_t grown = recording_fact(r, "grown_threads", 0);
 	bool are_long = grown || recording_fact(r, "stack_bytes", UINT64_MAX) > 16384;
+	struct account a;
 
-	if (lost * 100 > recording_fact(r, "expected_samples", 0) && lost > LOST_TELLING)
+	account_of(r, &a);
+	if (is_telling(a.missed, a.expected))
+		buf_printf(out,
+			   "%ssamples were missed: the kernel took none where interrupts were off "
+			   "for long, or where another tracing tool was at work\n",
+			   indent);
+	if (a.has_entries && is_telling(a.lost, a.emitted))
+		buf_printf(out,
+			   "%ssamples were lost: cprof came too late to empty the kernel's rings; "
+			   "a lower -F leaves more room\n",
+			   indent);
+	else if (is_telling(a.lost, a.expected))
 		buf_printf(out,
 			   "%ssamples were lost: %sas root, or with a higher `ulimit -l`, there is "
 			   "more room for them\n",
@@ -347,6 +433,8 @@ void summary_health(const struct recording *r, const char *indent, struct buf *o
 	health_of(r, &h);
 	buf_add_str(out, indent);
 	add_samples_line(r, &h, out);
+	add_backend(r, indent, out);
+	add_idle(r, indent, out);
 	if (h.whole + h.cut) {
 		buf_printf(out, "%scomplete ", indent);
 		health_add_percent(out, &h);

@@ -59,6 +59,7 @@ void session_write_facts(struct capture *c)
 	session_fact(c, "target_user_ns", c->launch.user_ns);
 	session_fact(c, "target_system_ns", c->launch.system_ns);
 	session_fact(c, "frequency_hz", c->frequency_hz);
+	session_fact(c, "whole_machine", c->target == CAPTURE_ALL);
 	session_fact(c, "late_records", c->model.stats.late);
 	session_fact(c, "map_rescans", c->model.stats.rescans);
 }

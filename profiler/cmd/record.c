@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -414,6 +415,14 @@ static const struct image *find_image(void *context, uint32_t file)
 	return capture_image(context, file);
 }
 
+static uint64_t own_cpu_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
 /* Names what was hit, into the recording, which is whole after that. */
 static struct error *complete_recording(struct capture *c, const volatile sig_atomic_t *stop)
 {
@@ -422,8 +431,12 @@ static struct error *complete_recording(struct capture *c, const volatile sig_at
 
 	if (!w)
 		return err;
-	if (!err) /* a disk that is full takes no names either */
+	if (!err) { /* a disk that is full takes no names either */
+		uint64_t before = own_cpu_ns();
+
 		naming_embed(w, &(struct naming_images){ find_image, c }, stop);
+		recording_set_fact(w, "naming_cpu_ns", own_cpu_ns() - before);
+	}
 	struct error *closed = recording_close(w);
 	if (err) {
 		error_free(closed);
@@ -474,7 +487,8 @@ static void say_files(const struct record *r)
 	if (picture)
 		fprintf(stderr, "cprof: look at it with   xdg-open %s\n", picture);
 	if (r->outputs.keep_recording)
-		fprintf(stderr, "cprof: more of it with   cprof report %s\n", r->outputs.recording);
+		fprintf(stderr, "cprof: more of it with   cprof report %s  (--json: every count)\n",
+			r->outputs.recording);
 }
 
 /* --min-complete: says so where the share of whole stacks is below it. */

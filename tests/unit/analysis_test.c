@@ -453,6 +453,91 @@ static void expect_told(const struct recording *r, const char *words, bool expec
 	buf_deinit(&out);
 }
 
+static void set_ledger(struct scene *s, uint64_t expected, uint64_t lost, uint64_t missed)
+{
+	recording_set_fact(s->w, "expected_samples", expected);
+	recording_set_fact(s->w, "program_entries", expected - missed);
+	recording_set_fact(s->w, "missed_samples", missed);
+	recording_set_fact(s->w, "emitted_samples", 1000);
+	recording_set_fact(s->w, "filtered_samples", 1200);
+	recording_set_fact(s->w, "idle_samples", 700);
+	recording_set_fact(s->w, "lost_samples", lost);
+}
+
+static void the_kernel_programs_ledger_adds_up(void **state)
+{
+	struct scene s;
+	struct recording r;
+
+	open_scene(&s, true);
+	set_ledger(&s, 2903, 1, 2);
+	close_scene(&s, &r);
+	expect_told(&r,
+		    "ledger: 2,903 expected = 1,000 recorded + 1,200 of other programs + 700 idle "
+		    "+ 1 lost + 2 missed\n",
+		    true);
+	expect_told(&r, "were lost", false);
+	expect_told(&r, "were missed", false);
+	expect_told(&r, "idle 2", false); /* only one program was recorded */
+	recording_deinit(&r);
+
+	open_scene(&s, true);
+	set_ledger(&s, 3155, 11, 240);
+	recording_set_fact(s.w, "whole_machine", 1);
+	close_scene(&s, &r);
+	expect_told(&r, "+ 11 lost + 240 missed + 4 not accounted for\n", true);
+	expect_told(&r, "a lower -F leaves more room", true);
+	expect_told(&r, "samples were missed", true);
+	expect_told(&r, "the CPUs were idle 24.0 % of the time\n", true);
+	recording_deinit(&r);
+
+	open_scene(&s, true);
+	set_ledger(&s, 2898, 0, 0);
+	close_scene(&s, &r);
+	expect_told(&r, "+ 0 lost + 0 missed - 2 beyond what was expected\n", true);
+	recording_deinit(&r);
+}
+
+static void costs_are_told_with_their_parts(void **state)
+{
+	struct scene s;
+	struct recording r;
+
+	open_scene(&s, true);
+	recording_set_fact(s.w, "target_cpu_ns", 10000000000);
+	recording_set_fact(s.w, "cprof_cpu_ns", 200000000);
+	recording_set_fact(s.w, "bpf_ns", 50000000);
+	recording_set_fact(s.w, "table_build_ns", 120000000);
+	recording_set_fact(s.w, "naming_cpu_ns", 70000000);
+	close_scene(&s, &r);
+	expect_told(&r,
+		    "cprof took 320.0 ms of CPU, 3.2 % of the target's 10.00 s (1.3 % without "
+		    "unwind tables and names)\n",
+		    true);
+	recording_deinit(&r);
+}
+
+static void backends_are_told_with_their_reason(void **state)
+{
+	static const char reason[] = "the kernel\033[31m has no BTF";
+	struct recording_info info = { .backend = "perf", .backend_reason = reason };
+	struct recording_writer *w;
+	struct recording r;
+	struct scene s;
+
+	assert_no_error(recording_create(path, &info, &w));
+	assert_no_error(recording_close(w));
+	read_back(&r);
+	expect_told(&r, "backend perf, not ebpf: the kernel\\x1b[31m has no BTF\n", true);
+	recording_deinit(&r);
+
+	open_scene(&s, true);
+	recording_set_fact(s.w, "deferred_samples", 1234);
+	close_scene(&s, &r);
+	expect_told(&r, "backend perf; 1,234 of the stacks came before their tables", true);
+	recording_deinit(&r);
+}
+
 /* A recording without a sample, but of a program that ran. */
 static void read_unsampled(uint64_t tasks, struct recording *ret)
 {
@@ -668,6 +753,9 @@ int main(void)
 		cmocka_unit_test(threads_have_the_name_of_the_time),
 		cmocka_unit_test(addresses_lie_in_their_mappings),
 		cmocka_unit_test(few_samples_and_losses_are_told),
+		cmocka_unit_test(the_kernel_programs_ledger_adds_up),
+		cmocka_unit_test(costs_are_told_with_their_parts),
+		cmocka_unit_test(backends_are_told_with_their_reason),
 		cmocka_unit_test(no_samples_are_explained),
 		cmocka_unit_test(only_what_was_sampled_is_counted),
 		cmocka_unit_test(run_time_code_without_names_is_one_function),
