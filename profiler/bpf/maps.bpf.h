@@ -121,6 +121,15 @@ struct {
 #define KERN_WINDOW_WORDS 512 /* a page of stack */
 #define KERN_FRAME_WORDS  (KERN_KERNEL_FRAMES + UNWIND_MAX_FRAMES + KERN_REGS)
 
+#define KERN_CACHE_SHIFT  12
+#define KERN_CACHED_RULES (1u << KERN_CACHE_SHIFT)
+
+/* The rule of an address, found before on this CPU, by whichever process: one line of memory in
+ * place of the five that a search touches. key 0 is none: no page's directory word is at 0. */
+struct kern_cached_rule {
+	__u64 key, rule;
+};
+
 /* The sample in work. Values that change in loops live here, where the verifier does not follow
  * them, and not on the stack. */
 struct kern_scratch {
@@ -140,6 +149,7 @@ struct kern_scratch {
 	struct kern_part part;
 	struct kern_sample sample; /* and its words: */
 	__u64 words[KERN_FRAME_WORDS];
+	struct kern_cached_rule rule_cache[KERN_CACHED_RULES];
 };
 
 /* Index: CPU. A sampling program never interrupts itself. */

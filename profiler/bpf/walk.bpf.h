@@ -55,6 +55,33 @@ static __always_inline __u64 unwind_rule_at(const struct unwind_context *cx, __u
 	return rule ? *rule : UNWIND_RULE_INVALID;
 }
 
+static __always_inline struct kern_cached_rule *cache_line(const struct unwind_context *cx,
+							   __u64 key)
+{
+	return &cx->k->rule_cache[key * 0x9e3779b97f4a7c15ull >> (64 - KERN_CACHE_SHIFT) &
+				  (KERN_CACHED_RULES - 1)];
+}
+
+static __always_inline int unwind_cached_rule(const struct unwind_context *cx, __u64 key,
+					      __u64 *ret)
+{
+	const struct kern_cached_rule *c = cache_line(cx, key);
+
+	if (c->key != key)
+		return 0;
+	*ret = c->rule;
+	return 1;
+}
+
+static __always_inline void unwind_cache_rule(const struct unwind_context *cx, __u64 key,
+					      __u64 rule)
+{
+	struct kern_cached_rule *c = cache_line(cx, key);
+
+	c->key = key;
+	c->rule = rule;
+}
+
 /*
  * Moves the window to where an address is: from the stack pointer on where that is in the same
  * page, for what comes next lies above it. A window never reaches into another page, which may be

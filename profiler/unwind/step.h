@@ -54,16 +54,14 @@ UNWIND_INLINE __u32 unwind_find_mapping(struct unwind_context *cx, __u64 address
 	return m && address >= m->start && address < m->end ? low - 1 : UNWIND_NO_MAPPING;
 }
 
-/* The rule of an ELF address. False: its page has not been compiled. */
-UNWIND_INLINE int unwind_find_rule(struct unwind_context *cx, const struct unwind_mapping *m,
-				   __u64 vaddr, __u64 *ret)
+/* The rule at an offset of the page whose directory word is at `dir`. False: its page has not been
+ * compiled. */
+UNWIND_INLINE int unwind_search_rule(struct unwind_context *cx, __u32 dir, __u32 offset, __u64 *ret)
 {
-	__u32 at = m->page_dir + (__u32)(vaddr >> UNWIND_PAGE_SHIFT);
-	__u32 offset = vaddr & ((1u << UNWIND_PAGE_SHIFT) - 1);
-	const __u32 *words = unwind_chunk(cx, at);
+	const __u32 *words = unwind_chunk(cx, dir);
+	__u32 at = words ? words[dir & UNWIND_CHUNK_MASK] : 0;
 	__u32 low, high;
 
-	at = words ? words[at & UNWIND_CHUNK_MASK] : 0;
 	if (at == 0)
 		return 0;
 	if (at & UNWIND_PAGE_ONE_RULE) {
@@ -85,6 +83,23 @@ UNWIND_INLINE int unwind_find_rule(struct unwind_context *cx, const struct unwin
 			high = middle;
 	}
 	*ret = unwind_rule_at(cx, words[(at + low) & UNWIND_CHUNK_MASK] >> 16);
+	return 1;
+}
+
+/* The rule of an ELF address. A directory word is one page's of one table for the whole run, and
+ * what it leads to does not change: it names a rule for a cache that all processes share. */
+UNWIND_INLINE int unwind_find_rule(struct unwind_context *cx, const struct unwind_mapping *m,
+				   __u64 vaddr, __u64 *ret)
+{
+	__u32 dir = m->page_dir + (__u32)(vaddr >> UNWIND_PAGE_SHIFT);
+	__u32 offset = vaddr & ((1u << UNWIND_PAGE_SHIFT) - 1);
+	__u64 key = (__u64)dir << UNWIND_PAGE_SHIFT | offset;
+
+	if (unwind_cached_rule(cx, key, ret))
+		return 1;
+	if (!unwind_search_rule(cx, dir, offset, ret))
+		return 0;
+	unwind_cache_rule(cx, key, *ret);
 	return 1;
 }
 

@@ -35,6 +35,16 @@ static inline __u64 unwind_rule_at(const struct unwind_context *cx, __u32 i)
 	return cx->tables->rules[i & (UNWIND_MAX_RULES - 1)];
 }
 
+/* No cache: a walk on the host is rare, and its tables are warm. */
+static inline bool unwind_cached_rule(const struct unwind_context *cx, __u64 key, __u64 *ret)
+{
+	return false;
+}
+
+static inline void unwind_cache_rule(const struct unwind_context *cx, __u64 key, __u64 rule)
+{
+}
+
 static inline bool unwind_read(const struct unwind_context *cx, const struct unwind_state *s,
 			       __u64 address, __u64 *ret)
 {
