@@ -171,6 +171,12 @@ check: ## run every test this machine allows; installs what they need first (T=N
 	$(Q)$(MAKE_ALSO) check-build
 	$(Q)tests/run --build $(BUILD) --only '$(T)'
 
+.PHONY: check-kernels
+check-kernels: ## record on Debian's 6.1 and 6.12 kernels in emulated machines (KERNEL=FILE: on another vmlinuz)
+	@scripts/install-deps build kernels
+	$(Q)$(MAKE_ALSO) all $(BUILD)/tests/fixtures/deep
+	$(Q)tests/kernels/run --build $(BUILD) $(KERNEL:%=--kernel '%')
+
 golden: all ## rewrite the golden tests' expected output and show the difference (T=NAME: one)
 	$(Q)GOLDEN_UPDATE=1 tests/run --build $(BUILD) --only 'golden/$(T)'
 	$(Q)git --no-pager diff --stat -p -- tests/golden
