@@ -10,8 +10,12 @@
  *	kern_sampler_stop()	the counts stay readable
  *	kern_sampler_destroy()
  *
- * No call here but load(), add_*() and grow() makes a bpf() map call: each of these hides samples
- *of its CPU for a moment (the kernel skips a program while bpf_prog_active is taken).
+ * No call here but load(), add_*() and follow_cpus() updates a map of the samples by bpf(): that
+ * hides samples of its CPU for a moment (the kernel skips a program while bpf_prog_active is
+ *taken).
+ *
+ * The calls for one sampler come from one thread at a time, but for add_chunk(), publish(), maps()
+ * and wait_for_readers(), which may run beside the others.
  */
 #ifndef CPROF_BPF_SAMPLER_H
 #define CPROF_BPF_SAMPLER_H
@@ -34,6 +38,8 @@ struct kern_options {
 	bool user_only;	       /* no kernel frames */
 	bool debug_stacks;   /* every sample carries its registers and stack, beside what the kernel
 				made of them */
+	bool count_only;     /* runs a program that counts its entries as filtered, and no more: the
+				ledger's judge */
 	uint32_t ring_bytes; /* of each CPU, a power of two; 0: by the number of CPUs */
 	uint64_t in_flight_max; /* bytes of deferred stacks; 0: 64 MiB */
 };
@@ -51,6 +57,11 @@ void kern_sampler_destroy(struct kern_sampler *s); /* takes NULL */
 struct error *kern_sampler_start(struct kern_sampler *s,
 				 const struct perf_event_attr *attr) MUST_USE;
 void kern_sampler_stop(struct kern_sampler *s);
+
+/* Looks for CPUs that went offline, whose events are closed, and for those that came (back): they
+ * get events, and a ring behind the others if they have none. Now and then while it runs; true
+ * where something changed. */
+bool kern_sampler_follow_cpus(struct kern_sampler *s);
 
 /* --- who is sampled --- */
 

@@ -1,0 +1,152 @@
+/* The rings, a CPU at a time. */
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "profiler/bpf/bridge.h"
+#include "profiler/bpf/explain.h"
+
+/* Of all CPUs together, and of one. A sample takes some 400 bytes, a stack that is sent 64 KiB: at
+ * 1,000 Hz and a drain every 20 ms the largest is enough for a stack with each sample. */
+#define ALL_RINGS_BYTES	 (64u << 20)
+#define RING_BYTES_LEAST (512u << 10)
+#define RING_BYTES_MOST	 (2u << 20)
+
+/* --- CPUs --- */
+
+uint32_t kern_cpu_list(const char *list, int *cpus, uint32_t max)
+{
+	uint32_t n = 0;
+
+	while (*list) {
+		char *end;
+		long first = strtol(list, &end, 10), last = first;
+
+		if (end == list || first < 0)
+			break;
+		if (*end == '-')
+			last = strtol(end + 1, &end, 10);
+		for (long cpu = first; cpu <= last && cpu < KERN_MAX_CPUS && n < max; cpu++)
+			cpus[n++] = (int)cpu;
+		if (*end != ',')
+			break;
+		list = end + 1;
+	}
+	return n;
+}
+
+static uint32_t read_cpus(const char *path, int cpus[KERN_MAX_CPUS])
+{
+	char *text;
+	uint32_t n;
+	struct error *err = file_read_proc(path, 16384, &text, NULL);
+
+	if (err) {
+		error_free(err);
+		return 0;
+	}
+	n = kern_cpu_list(text, cpus, KERN_MAX_CPUS);
+	free(text);
+	return n;
+}
+
+/* Without /sys, the CPUs are those from 0 on. */
+static uint32_t count_cpus(int name, int cpus[KERN_MAX_CPUS])
+{
+	long n = sysconf(name);
+
+	n = MAX(1, MIN(n, KERN_MAX_CPUS));
+	for (long i = 0; i < n; i++)
+		cpus[i] = (int)i;
+	return (uint32_t)n;
+}
+
+uint32_t kern_cpus_online(int cpus[KERN_MAX_CPUS])
+{
+	uint32_t n = read_cpus("/sys/devices/system/cpu/online", cpus);
+
+	return n ? n : count_cpus(_SC_NPROCESSORS_ONLN, cpus);
+}
+
+uint32_t kern_cpus_possible(void)
+{
+	int cpus[KERN_MAX_CPUS];
+	uint32_t n = read_cpus("/sys/devices/system/cpu/possible", cpus);
+
+	if (!n)
+		n = count_cpus(_SC_NPROCESSORS_CONF, cpus);
+	return (uint32_t)cpus[n - 1] + 1;
+}
+
+/* --- rings --- */
+
+uint32_t kern_ring_bytes(uint32_t cpus)
+{
+	uint32_t bytes = RING_BYTES_MOST;
+
+	while (bytes > RING_BYTES_LEAST && (uint64_t)bytes * cpus > ALL_RINGS_BYTES)
+		bytes /= 2;
+	return bytes;
+}
+
+struct error *kern_ring_add(struct kern_sampler *s, int cpu, struct kern_inner *ret)
+{
+	struct kern_cpu c = { .cpu = cpu, .event = -1 };
+	int map, errnum;
+
+	map = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "ring", 0, 0, s->ring_bytes, NULL);
+	errnum = map < 0 ? -map : kern_reader_open(&c.ring, map, s->ring_bytes);
+	if (errnum) {
+		if (map >= 0)
+			close(map);
+		char what[64];
+		snprintf(what, sizeof(what), "making a ring of %u KiB for each CPU",
+			 s->ring_bytes / 1024);
+		return kern_explain(errnum, what, "");
+	}
+	s->facts.map_bytes += kern_map_bytes(map);
+	vec_push(&s->cpus, c);
+	*ret = (struct kern_inner){ .outer = s->rings, .map = map, .index = (uint32_t)cpu };
+	return NULL;
+}
+
+void kern_rings_close(struct kern_sampler *s)
+{
+	for (size_t i = 0; i < s->cpus.count; i++)
+		kern_reader_close(&s->cpus.items[i].ring);
+	vec_deinit(&s->cpus);
+}
+
+uint32_t kern_sampler_ring_count(const struct kern_sampler *s)
+{
+	return (uint32_t)s->cpus.count;
+}
+
+int kern_sampler_ring_cpu(const struct kern_sampler *s, uint32_t ring)
+{
+	return s->cpus.items[ring].cpu;
+}
+
+const struct kern_record *kern_ring_peek(struct kern_sampler *s, uint32_t ring, size_t *ret_size)
+{
+	return kern_reader_peek(&s->cpus.items[ring].ring, ret_size);
+}
+
+void kern_ring_pop(struct kern_sampler *s, uint32_t ring)
+{
+	kern_reader_pop(&s->cpus.items[ring].ring);
+}
+
+uint32_t kern_ring_fill(const struct kern_sampler *s, uint32_t ring)
+{
+	const struct kern_reader *r = &s->cpus.items[ring].ring;
+
+	return (uint32_t)(kern_reader_used(r) * 100 / r->size);
+}
+
+void kern_sampler_handled(struct kern_sampler *s, uint64_t bytes)
+{
+	__atomic_sub_fetch(&s->state->in_flight, bytes, __ATOMIC_RELAXED);
+}

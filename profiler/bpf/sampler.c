@@ -1,0 +1,272 @@
+#include "profiler/bpf/sampler.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "profiler/bpf/bridge.h"
+#include "profiler/bpf/explain.h"
+
+#define IN_FLIGHT_MAX (64u << 20)
+
+/* --- the programs --- */
+
+#ifdef __x86_64__
+#include "profiler/bpf/sampler.skel.h"
+
+static struct error *open_programs(struct kern_sampler *s, const struct kern_options *o)
+{
+	struct sampler_bpf *p = sampler_bpf__open();
+
+	if (!p)
+		return kern_explain(errno, "reading the sampling program", "");
+	s->programs = p;
+	s->object = p->obj;
+	p->rodata->target = o->target;
+	p->rodata->cgroup_id = o->cgroup_id;
+	p->rodata->cgroup_level = o->cgroup_level;
+	p->rodata->user_only = o->user_only;
+	p->rodata->debug_stacks = o->debug_stacks;
+	return NULL;
+}
+
+static int load_programs(struct kern_sampler *s)
+{
+	return -sampler_bpf__load(s->programs);
+}
+
+static void destroy_programs(struct kern_sampler *s)
+{
+	sampler_bpf__destroy(s->programs);
+}
+#else
+static struct error *open_programs(struct kern_sampler *s, const struct kern_options *o)
+{
+	return error_new(ERR_UNSUPPORTED, "unwinding in the kernel: not on this architecture yet");
+}
+
+static int load_programs(struct kern_sampler *s)
+{
+	return ENOSYS;
+}
+
+static void destroy_programs(struct kern_sampler *s)
+{
+}
+#endif
+
+static uint64_t thread_cpu_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+static bool info_of(int program, struct bpf_prog_info *ret)
+{
+	uint32_t size = sizeof(*ret);
+
+	memset(ret, 0, sizeof(*ret));
+	return bpf_obj_get_info_by_fd(program, ret, &size) == 0;
+}
+
+/* The sampling program, or the one that only counts, alone. */
+static void choose_programs(struct kern_sampler *s, bool count_only)
+{
+	struct bpf_program *p;
+
+	bpf_object__for_each_program(p, s->object)
+	{
+		bool counts = strcmp(bpf_program__name(p), "count_only") == 0;
+
+		bpf_program__set_autoload(p, counts == count_only);
+	}
+}
+
+static struct error *attach_program(struct kern_sampler *s, struct bpf_program *p)
+{
+	struct bpf_prog_info info;
+
+	if (info_of(bpf_program__fd(p), &info))
+		s->facts.verified_instructions += info.verified_insns;
+	if (bpf_program__type(p) == BPF_PROG_TYPE_PERF_EVENT) {
+		s->sample = bpf_program__fd(p);
+		return NULL;
+	}
+	struct bpf_link *link = bpf_program__attach_trace(p);
+	if (!link)
+		return kern_explain(errno, "following forks and execs in the kernel", "");
+	s->links[s->link_count++] = link;
+	return NULL;
+}
+
+static struct error *load_object(struct kern_sampler *s, const struct kern_options *o)
+{
+	struct bpf_program *p;
+	struct bpf_map *m;
+	int errnum;
+
+	TRY(open_programs(s, o));
+	TRY(kern_object_size(s->object, s->possible, o->target));
+	choose_programs(s, o->count_only);
+	errnum = load_programs(s);
+	if (errnum)
+		return kern_explain(errnum, "loading the sampling program", kern_object_words());
+	bpf_object__for_each_map(m, s->object) s->facts.map_bytes += kern_map_bytes(bpf_map__fd(m));
+	bpf_object__for_each_program(p, s->object)
+	{
+		if (bpf_program__autoload(p) && s->link_count < ARRAY_SIZE(s->links))
+			TRY(attach_program(s, p));
+	}
+	return NULL;
+}
+
+/* --- memory --- */
+
+static struct error *share(struct kern_sampler *s, const char *name, struct kern_shared *ret)
+{
+	struct bpf_map *map = bpf_object__find_map_by_name(s->object, name);
+	size_t page = (size_t)sysconf(_SC_PAGESIZE), bytes;
+	void *at;
+
+	bytes = (bpf_map__value_size(map) + 7ul) / 8 * 8 * bpf_map__max_entries(map);
+	bytes = (bytes + page - 1) / page * page;
+	at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
+	if (at == MAP_FAILED)
+		return error_errno(errno, "mapping the kernel program's %s", name);
+	*ret = (struct kern_shared){ .at = at, .bytes = bytes };
+	return NULL;
+}
+
+static void unshare(struct kern_shared *m)
+{
+	if (m->at)
+		munmap(m->at, m->bytes);
+}
+
+static struct error *share_memory(struct kern_sampler *s, const struct kern_options *o)
+{
+	TRY(share(s, "slots", &s->slots_memory));
+	TRY(share(s, "owners", &s->owners_memory));
+	TRY(share(s, "free_slots", &s->free_memory));
+	TRY(share(s, "state", &s->state_memory));
+	TRY(share(s, "counters", &s->counters_memory));
+	TRY(share(s, "rules", &s->rules_memory));
+	s->slots = s->slots_memory.at;
+	s->owners = s->owners_memory.at;
+	s->free_slots = s->free_memory.at;
+	s->state = s->state_memory.at;
+	s->counters = s->counters_memory.at;
+	s->pool = bpf_object__find_map_fd_by_name(s->object, "pool");
+	s->rings = bpf_object__find_map_fd_by_name(s->object, "rings");
+	s->processes = bpf_object__find_map_fd_by_name(s->object, "processes");
+	s->threads = bpf_object__find_map_fd_by_name(s->object, "threads");
+	s->state->in_flight_max = o->in_flight_max ? o->in_flight_max : IN_FLIGHT_MAX;
+	return NULL;
+}
+
+/* The rings, and the pool's first chunk: it is needed at once, and waiting for all is no longer
+ * than waiting for one. */
+static struct error *add_inner_maps(struct kern_sampler *s)
+{
+	int online[KERN_MAX_CPUS], errnum;
+	struct kern_inner inner[KERN_MAX_CPUS + 1];
+	uint32_t cpus = kern_cpus_online(online), n = 0;
+	struct error *err = NULL;
+
+	for (uint32_t i = 0; !err && i < cpus; i++) {
+		err = kern_ring_add(s, online[i], &inner[n]);
+		n += !err;
+	}
+	if (!err) {
+		errnum = kern_chunk_make(s, &inner[n]);
+		if (errnum)
+			err = kern_explain(errnum, "making memory for unwind tables", "");
+		else
+			s->first_chunk = fcntl(inner[n++].map, F_DUPFD_CLOEXEC, 0);
+	}
+	if (!err)
+		kern_inner_put(inner, n);
+	for (uint32_t i = 0; i < n; i++) {
+		close(inner[i].map);
+		if (!err && inner[i].errnum)
+			err = kern_explain(inner[i].errnum, "giving the kernel program a map", "");
+	}
+	return err;
+}
+
+/* --- the sampler --- */
+
+static struct error *load(struct kern_sampler *s, const struct kern_options *o)
+{
+	uint64_t started_ns = thread_cpu_ns();
+
+	s->possible = kern_cpus_possible();
+	s->ring_bytes = o->ring_bytes ? o->ring_bytes : kern_ring_bytes(s->possible);
+	kern_object_take_words();
+	kern_object_forget_words();
+	TRY(load_object(s, o));
+	s->facts.load_cpu_ns = thread_cpu_ns() - started_ns;
+	TRY(share_memory(s, o));
+	TRY(add_inner_maps(s));
+	kern_slots_init(s);
+	return NULL;
+}
+
+struct error *kern_sampler_load(const struct kern_options *options, struct kern_sampler **ret)
+{
+	struct kern_sampler *s = mem_calloc(1, sizeof(*s));
+	struct rlimit limit;
+	bool limit_known = getrlimit(RLIMIT_MEMLOCK, &limit) == 0;
+	struct error *err;
+
+	s->first_chunk = -1;
+	err = load(s, options);
+	if (err) {
+		kern_sampler_destroy(s);
+		/* libbpf lifts the limit where the kernel charges maps to it (before Linux 5.11) or
+		 * where it cannot tell: it is the command's too, and the other backend's. */
+		if (limit_known)
+			setrlimit(RLIMIT_MEMLOCK, &limit);
+		return err;
+	}
+	*ret = s;
+	return NULL;
+}
+
+void kern_sampler_destroy(struct kern_sampler *s)
+{
+	if (!s)
+		return;
+	kern_events_close(s);
+	for (uint32_t i = 0; i < s->link_count; i++)
+		bpf_link__destroy(s->links[i]);
+	kern_rings_close(s);
+	kern_chunks_close(s);
+	unshare(&s->slots_memory);
+	unshare(&s->owners_memory);
+	unshare(&s->free_memory);
+	unshare(&s->state_memory);
+	unshare(&s->counters_memory);
+	unshare(&s->rules_memory);
+	destroy_programs(s);
+	free(s);
+}
+
+void kern_sampler_facts(struct kern_sampler *s, struct kern_facts *ret)
+{
+	struct bpf_prog_info info;
+
+	*ret = s->facts;
+	if (info_of(s->sample, &info)) {
+		ret->run_ns = info.run_time_ns;
+		ret->run_count = info.run_cnt;
+	}
+}
