@@ -206,7 +206,8 @@ $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(ARCHIVES)
 .PHONY: bench quickstart
 bench: ## one table and a JSON file of what cprof costs, beside its peers
 	@scripts/install-deps build check bench
-	$(Q)$(MAKE_ALSO) all $(patsubst tests/bench/%.c,$(BUILD)/tests/bench/%,$(wildcard tests/bench/*.c))
+	$(Q)$(MAKE_ALSO) all $(FIXTURES) \
+		$(patsubst tests/bench/%.c,$(BUILD)/tests/bench/%,$(wildcard tests/bench/*.c))
 	$(Q)tests/bench/run --build $(BUILD) $(if $(T),--only '$(T)')
 
 quickstart: ## install what is missing, build, record a demo, say how to look at it

@@ -1,0 +1,7 @@
+"""The rows, in the order in which they are measured: (name, function of the bench). A row measures,
+calls Bench.add() for each line of the table, and raises Skip where it cannot. To add one: a function,
+and a line in its module's ROWS."""
+
+from rows import complete, cost, files, load, oracles
+
+ROWS = complete.ROWS + oracles.ROWS + cost.ROWS + load.ROWS + files.ROWS
