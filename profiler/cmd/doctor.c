@@ -18,8 +18,11 @@
 #include "base/mem.h"
 #include "base/options.h"
 #include "base/text.h"
+#include "profiler/bpf/explain.h"
+#include "profiler/bpf/sampler.h"
 #include "profiler/cmd/command.h"
 #include "profiler/perf/explain.h"
+#include "profiler/process/cgroup.h"
 
 enum state {
 	STATE_OK,
@@ -41,6 +44,8 @@ struct trial {
 struct machine {
 	struct pev_limits limits;
 	struct trial user, kernel, everything, cycles;
+	struct kern_limits kern;
+	struct error *ebpf;  /* why the ebpf backend does not run here; NULL: it does */
 	bool kernel_symbols; /* /proc/kallsyms shows addresses */
 	bool secure;	     /* cprof's file is setuid or has capabilities */
 	struct utsname uts;
@@ -109,12 +114,30 @@ static void machine_probe(struct machine *m)
 		.kernel_symbols = kernel_symbols_shown(),
 		.secure = getauxval(AT_SECURE) != 0,
 	};
-	pev_limits_read(&m->limits);
+	m->ebpf = kern_probe();
+	kern_limits_read(&m->kern, true);
+	m->limits = m->kern.perf;
 	uname(&m->uts);
 	try_open(&m->user);
 	try_open(&m->kernel);
 	try_open(&m->everything);
 	try_open(&m->cycles);
+}
+
+static void machine_deinit(struct machine *m)
+{
+	error_free(m->ebpf);
+}
+
+static bool can_record(const struct machine *m)
+{
+	return !m->user.errnum || !m->ebpf;
+}
+
+static void add_words(struct buf *out, const char *words)
+{
+	if (words)
+		buf_printf(out, "%s%s", out->len ? "; " : "", words);
 }
 
 /* The error that a recording would end with, as a finding. */
@@ -201,6 +224,8 @@ static void check_privileges(const struct machine *m, struct finding *f)
 {
 	static const int caps[] = { PEV_CAP_PERFMON, PEV_CAP_BPF, PEV_CAP_SYS_ADMIN,
 				    PEV_CAP_SYS_PTRACE, PEV_CAP_IPC_LOCK };
+	bool has_both = pev_limits_has_cap(&m->limits, PEV_CAP_PERFMON) &&
+			pev_limits_has_cap(&m->limits, PEV_CAP_BPF);
 	bool any = false;
 
 	f->state = STATE_INFO;
@@ -215,10 +240,11 @@ static void check_privileges(const struct machine *m, struct finding *f)
 		buf_add_str(&f->found, " without a capability that matters here");
 	if (any && m->limits.in_user_ns)
 		buf_add_str(&f->found, ", which do not count outside of this user namespace");
-	if (!pev_limits_privileged(&m->limits) && !m->limits.in_user_ns && m->limits.uid != 0)
+	if (!has_both && !m->limits.in_user_ns && m->limits.uid != 0)
 		buf_add_str(&f->advice,
-			    "in place of root: sudo setpriv --reuid $USER --init-groups --inh-caps "
-			    "+perfmon --ambient-caps +perfmon cprof record ...");
+			    "in place of root: sudo setpriv --reuid $USER --regid $(id -g) "
+			    "--init-groups --inh-caps +perfmon,+bpf --ambient-caps +perfmon,+bpf "
+			    "cprof record ...");
 	if (m->secure) {
 		f->state = STATE_LIMITED;
 		buf_add_str(&f->found,
@@ -375,8 +401,84 @@ static void check_ptrace(const struct machine *m, struct finding *f)
 		    "cprof reads and never stops its targets, so this does not limit it");
 }
 
+/*
+ * Everything that keeps the ebpf backend from running, not only what a recording would meet first:
+ * each fact is looked at as if all others were in order.
+ */
+static void add_obstacles(const struct machine *m, struct finding *f)
+{
+	struct kern_limits good = {
+		.perf = m->limits, .call_errno = EINVAL, .has_btf = true, .has_loop = 1, .jit = 1
+	};
+	struct kern_limits only[5];
+
+	good.perf.call_errno = EINVAL;
+	good.perf.caps = UINT64_MAX;
+	good.perf.in_user_ns = false;
+	good.perf.lockdown[0] = '\0';
+	for (size_t i = 0; i < ARRAY_SIZE(only); i++)
+		only[i] = good;
+	only[0].call_errno = m->kern.call_errno;
+	only[0].perf.call_errno = m->limits.call_errno;
+	only[1].perf.caps = m->limits.caps;
+	only[1].perf.in_user_ns = m->limits.in_user_ns;
+	memcpy(only[2].perf.lockdown, m->limits.lockdown, sizeof(m->limits.lockdown));
+	only[3].has_btf = m->kern.has_btf;
+	only[4].jit = m->kern.jit;
+	only[4].has_loop = m->kern.has_loop;
+	for (size_t i = 0; i < ARRAY_SIZE(only); i++) {
+		struct error *err = kern_explain_limits(&only[i]);
+
+		if (err) {
+			bool is_about_caps = i == 1 && m->limits.uid && !m->limits.in_user_ns;
+
+			add_words(&f->found, error_message(err));
+			add_words(&f->advice, is_about_caps
+						      ? "run as root, or with these capabilities "
+							"in its place: see `privileges` above"
+						      : error_hint_of(err));
+		}
+		error_free(err);
+	}
+}
+
+static void check_ebpf(const struct machine *m, struct finding *f)
+{
+	if (!m->ebpf) {
+		buf_add_str(&f->found, "programs load, and the kernel describes its types");
+		return;
+	}
+	f->state = STATE_LIMITED;
+	add_obstacles(m, f);
+	if (f->found.len)
+		return;
+	add_words(&f->found, error_message(m->ebpf));
+	add_words(&f->advice, error_hint_of(m->ebpf));
+}
+
+static void check_whole_machine(const struct machine *m, struct finding *f)
+{
+	struct error *err = proc_cgroup_check();
+
+	if (m->ebpf) {
+		f->state = STATE_LIMITED;
+		buf_add_str(&f->found, "-a and --cgroup need eBPF: see above");
+	} else if (err) {
+		f->state = STATE_LIMITED;
+		buf_printf(&f->found, "-a works, --cgroup does not: %s", error_message(err));
+		add_words(&f->advice, error_hint_of(err));
+	} else {
+		buf_add_str(&f->found, "-a and --cgroup (of cgroup2) work");
+	}
+	error_free(err);
+}
+
 static void check_backend(const struct machine *m, struct finding *f)
 {
+	if (!m->ebpf) {
+		buf_add_str(&f->found, "ebpf: stacks are unwound in the kernel, to their end");
+		return;
+	}
 	if (m->user.errnum) {
 		f->state = STATE_NO;
 		buf_add_str(&f->found, "none: nothing can be recorded here");
@@ -385,9 +487,8 @@ static void check_backend(const struct machine *m, struct finding *f)
 			"see `sampling` above; report, flamegraph and convert work all the same");
 		return;
 	}
-	buf_add_str(&f->found,
-		    "perf: events and stack copies, unwound by cprof while the program runs "
-		    "(in-kernel unwinding by eBPF is not yet in this version)");
+	buf_add_str(&f->found, "perf: stacks are copied (64 kB at the most) and unwound by cprof; "
+			       "why not ebpf stands above");
 }
 
 static const struct check {
@@ -409,6 +510,8 @@ static const struct check {
 	{ "rings", "rings", check_rings },
 	{ "open_files", "open files", check_files },
 	{ "kernel_symbols", "kernel names", check_kernel_symbols },
+	{ "ebpf", "eBPF", check_ebpf },
+	{ "whole_machine", "-a, --cgroup", check_whole_machine },
 	{ "backend", "backend", check_backend },
 };
 
@@ -443,8 +546,10 @@ static void json_setting(struct json *j, const char *key, int v)
 		json_i64(j, v);
 }
 
-static void json_limits(struct json *j, const struct pev_limits *l)
+static void json_limits(struct json *j, const struct machine *m)
 {
+	const struct pev_limits *l = &m->limits;
+
 	json_key(j, "limits");
 	json_object(j);
 	json_setting(j, "perf_event_paranoid", l->paranoid);
@@ -456,6 +561,10 @@ static void json_limits(struct json *j, const struct pev_limits *l)
 	json_limit(j, "ring_bytes", pev_limits_ring_bytes(l, l->cpus));
 	json_limit(j, "open_files", l->nofile);
 	json_limit(j, "open_files_hard", l->nofile_hard);
+	json_setting(j, "unprivileged_bpf_disabled", m->kern.unprivileged_disabled);
+	json_setting(j, "bpf_jit_enable", m->kern.jit);
+	json_key(j, "btf");
+	json_bool(j, m->kern.has_btf);
 	json_object_end(j);
 }
 
@@ -472,13 +581,18 @@ static struct error *print_json(const struct machine *m, struct finding *finding
 	json_key_str(&j, "machine", m->uts.machine);
 	json_key_u64(&j, "cpus", m->limits.cpus);
 	json_key(&j, "can_record");
-	json_bool(&j, m->user.errnum == 0);
+	json_bool(&j, can_record(m));
 	json_key(&j, "backend");
-	if (m->user.errnum == 0)
-		json_str(&j, "perf");
+	if (can_record(m))
+		json_str(&j, m->ebpf ? "perf" : "ebpf");
 	else
 		json_null(&j);
-	json_limits(&j, &m->limits);
+	json_key(&j, "backend_reason");
+	if (m->ebpf)
+		json_str(&j, error_message(m->ebpf));
+	else
+		json_null(&j);
+	json_limits(&j, m);
 	json_key(&j, "checks");
 	json_array(&j);
 	for (size_t i = 0; i < ARRAY_SIZE(checks); i++) {
@@ -535,7 +649,8 @@ static struct error *doctor(int argc, char **argv, int *ret_status)
 		buf_deinit(&findings[i].found);
 		buf_deinit(&findings[i].advice);
 	}
-	*ret_status = m.user.errnum ? 1 : 0;
+	*ret_status = can_record(&m) ? 0 : 1;
+	machine_deinit(&m);
 	return err;
 }
 

@@ -19,7 +19,8 @@ for c in json.load(sys.stdin)["checks"]:
 	assert doc["schema"] == "cprof.doctor/1"
 	assert doc["can_record"] == (status == 0)
 	assert (doc["backend"] is None) == (status == 1)
-	assert len(doc["checks"]) >= 15
+	assert (doc["backend_reason"] is None) == (doc["backend"] == "ebpf")
+	assert len(doc["checks"]) >= 17
 	for check in doc["checks"]:
 	    assert check["found"] and check["found"] in text, check
 	    assert check["advice"] is None or check["advice"] in text, check
@@ -53,6 +54,32 @@ for c in json.load(sys.stdin)["checks"]:
 	done
 }
 
+@test "what keeps the ebpf backend away is named with its cure, all of it" {
+	[ "$(id -u)" = 0 ] || skip "needs root to give privileges up"
+	run cprof doctor --json
+	[ "$(state_of ebpf <<<"$output")" = ok ] || skip "the ebpf backend does not run here"
+	[[ $output == *'"backend": "ebpf"'* ]]
+	[ "$(state_of backend <<<"$output")" = ok ]
+
+	run setpriv --bounding-set=-bpf,-sys_admin "$CPROF_BUILD/cprof" doctor
+	[ "$status" = 0 ]
+	[[ $output == *"limited  eBPF "*"has no CAP_BPF"*"--cap-add BPF"* ]]
+	[[ $output == *"limited  -a, --cgroup "* ]]
+	[[ $output == *"backend         perf: "* ]]
+
+	run "$CPROF_BUILD/tests/fixtures/no_perf" bpf 1 cprof doctor
+	[ "$status" != 77 ] || skip "this machine lets nobody set a seccomp filter"
+	[ "$status" = 0 ]
+	[[ $output == *"seccomp filter"*"refuses bpf"*"seccomp=unconfined"* ]]
+
+	# two at once
+	run unshare -m sh -c 'mount --bind "$1" /sys/kernel/btf && exec setpriv --bounding-set=-bpf,-sys_admin "$0" doctor --json' \
+		"$CPROF_BUILD/cprof" "$BATS_TEST_TMPDIR"
+	[ "$(state_of ebpf <<<"$output")" = limited ]
+	[[ $output == *"has no CAP_BPF"*"/sys/kernel/btf/vmlinux"* ]]
+	[[ $output == *'"btf": false'* ]]
+}
+
 @test "without privileges: what paranoid 2 hides is named with its fix" {
 	[ "$(id -u)" = 0 ] || skip "needs root to give privileges up"
 	[ "$(cat /proc/sys/kernel/perf_event_paranoid)" = 2 ] || skip "perf_event_paranoid is not 2 here"
@@ -69,11 +96,16 @@ for c in json.load(sys.stdin)["checks"]:
 
 @test "the setpriv line that doctor offers does lift the limit" {
 	[ "$(id -u)" = 0 ] || skip "needs root"
-	run setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps +perfmon \
-		--ambient-caps +perfmon "$CPROF_BUILD/cprof" doctor --json
+	run cprof doctor --json
+	backend=$(grep '"backend":' <<<"$output")
+	run setpriv --reuid 65534 --regid 65534 --clear-groups "$CPROF_BUILD/cprof" doctor
+	[[ $output == *"--inh-caps +perfmon,+bpf --ambient-caps +perfmon,+bpf cprof"* ]]
+	run setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps +perfmon,+bpf \
+		--ambient-caps +perfmon,+bpf "$CPROF_BUILD/cprof" doctor --json
 	[ "$status" = 0 ] || skip "nobody cannot run it here: $output"
 	[ "$(state_of kernel_time <<<"$output")" = ok ]
 	[ "$(state_of other_programs <<<"$output")" = ok ]
+	[ "$(grep '"backend":' <<<"$output")" = "$backend" ] # the same as root's
 }
 
 @test "an argument or a wrong option is a usage error" {

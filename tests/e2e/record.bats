@@ -439,3 +439,21 @@ for i in range(60000): json.loads(json.dumps({"a": [i, str(i)]}))'
 		{ cat err.txt; grep -q "Permission denied" err.txt && skip "the test folder is closed to others"; false; }
 	[ -s cprof.svg ]
 }
+
+@test "capabilities in place of root: they are not for the command, its environment is" {
+	[ "$(id -u)" = 0 ] || skip "runs as another user only as root"
+	mkdir open && chmod 777 open && cd open
+	cp "$CPROF" . && chmod 755 ./cprof "$BATS_TEST_TMPDIR"
+	run setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps +perfmon,+bpf --ambient-caps +perfmon,+bpf \
+		env LD_LIBRARY_PATH=/some/where ./cprof record -q -o x.folded --stdout out.txt \
+		sh -c 'echo "$LD_LIBRARY_PATH $(id -u)"; grep -E "Cap(Prm|Eff|Amb)" /proc/self/status'
+	[[ "$output" != *"Permission denied"* ]] || skip "the test folder is closed to others"
+	[ "$status" -eq 0 ]
+	cat out.txt
+	grep -q '^/some/where 65534$' out.txt
+	[ "$(grep -c '0000000000000000$' out.txt)" = 3 ]
+	# a command that only says how long, too
+	setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps +perfmon,+bpf --ambient-caps +perfmon,+bpf \
+		./cprof record -q -o x.folded -p $$ --stdout timer.txt grep -E "Cap(Prm|Eff|Amb)" /proc/self/status
+	[ "$(grep -c '0000000000000000$' timer.txt)" = 3 ]
+}
