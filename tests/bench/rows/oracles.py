@@ -145,7 +145,8 @@ def node_run(b, frequency, options, judged):
             pids.extend(children_of(process.pid))
             time.sleep(0.01)
 
-    done = b.record("node-truth", ["node", "--perf-basic-prof", "--interpreted-frames-native-stack", *options,
+    done = b.record("node-truth", ["node", "--perf-basic-prof", "--interpreted-frames-native-stack",
+                                   f"--logfile={b.path('v8.log')}", "--no-logfile-per-isolate", *options,
                                    f"tests/bench/{SCRIPT}", truth, "0.5"], frequency, backend="ebpf", watch=watch)
     for pid in pids:
         if os.path.exists(f"/tmp/perf-{pid}.map"):
