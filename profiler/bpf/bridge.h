@@ -36,7 +36,7 @@ struct kern_sampler {
 		rules_memory;
 	struct kern_slot *slots;
 	struct kern_owner *owners;
-	uint32_t *free_slots;
+	uint64_t *free_slots; /* values of an array stand at multiples of 8 bytes */
 	struct kern_state *state;
 	struct kern_counters *counters;
 

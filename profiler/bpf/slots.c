@@ -37,7 +37,7 @@ static uint32_t take_slot(struct kern_sampler *s)
 	do {
 		if (taken == s->state->slots_given)
 			return 0;
-		slot = s->free_slots[POSITION(taken)];
+		slot = (uint32_t)s->free_slots[POSITION(taken)];
 	} while (!__atomic_compare_exchange_n(&s->state->slots_taken, &taken, taken + 1, false,
 					      __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE));
 	s->taken_here[POSITION(taken) / 8] |= (uint8_t)(1u << POSITION(taken) % 8);
@@ -52,7 +52,8 @@ void kern_sampler_new_slots(struct kern_sampler *s,
 	uint32_t taken = __atomic_load_n(&s->state->slots_taken, __ATOMIC_ACQUIRE);
 
 	for (; s->slots_seen != taken; s->slots_seen++) {
-		uint32_t at = POSITION(s->slots_seen), slot = s->free_slots[at];
+		uint32_t at = POSITION(s->slots_seen);
+		uint32_t slot = (uint32_t)s->free_slots[at];
 		struct kern_owner *owner = &s->owners[slot];
 
 		if (s->taken_here[at / 8] >> at % 8 & 1) {
