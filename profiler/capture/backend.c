@@ -9,12 +9,15 @@
 
 /* The better ones first. */
 static const struct capture_backend *const backends[] = {
+	&ebpf_backend,
 	&perf_backend,
 };
 
 static bool can_sample(const struct capture_backend *b, const struct capture_options *o)
 {
-	return b->sees_all || (o->target != CAPTURE_ALL && o->target != CAPTURE_CGROUP);
+	if ((o->target == CAPTURE_ALL || o->target == CAPTURE_CGROUP) && !b->sees_all)
+		return false;
+	return (!o->stack_bytes || b->copies_stacks) && (!o->debug_stacks || b->shows_stacks);
 }
 
 static struct error *no_such_backend(const char *name)
@@ -61,9 +64,7 @@ struct error *backend_open(struct capture *c, const struct capture_options *o,
 			continue;
 		if (!can_sample(b, o))
 			return error_hint(error_new(ERR_UNSUPPORTED,
-						    "the %s backend samples commands, processes "
-						    "and threads only",
-						    b->name),
+						    "the %s backend cannot do that", b->name),
 					  "leave --backend out");
 		free(c->backend_reason);
 		c->backend_reason = err ? mem_strdup(error_message(err)) : NULL;
@@ -75,7 +76,5 @@ struct error *backend_open(struct capture *c, const struct capture_options *o,
 	}
 	if (!err && o->backend)
 		return no_such_backend(o->backend);
-	return err ? err
-		   : error_new(ERR_UNSUPPORTED,
-			       "this cprof has no backend for the whole machine or a cgroup");
+	return err ? err : error_new(ERR_UNSUPPORTED, "no backend of cprof can do that");
 }

@@ -16,7 +16,9 @@
 struct capture_backend {
 	const char *name;
 
-	bool sees_all; /* can sample the whole machine, or a cgroup */
+	bool sees_all;	    /* can sample the whole machine, or a cgroup */
+	bool copies_stacks; /* in the size that is asked for */
+	bool shows_stacks;  /* to a file, for tests */
 
 	/* Everything that may be refused, before the command is forked and before there is a
 	 * recording: permissions, memory, rings. Fills c->tables, c->backend_state, c->wake_fds and
@@ -53,6 +55,6 @@ struct capture_backend {
 struct error *backend_open(struct capture *c, const struct capture_options *o,
 			   const struct pev_kind *kind) MUST_USE;
 
-extern const struct capture_backend perf_backend;
+extern const struct capture_backend ebpf_backend, perf_backend;
 
 #endif

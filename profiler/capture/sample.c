@@ -11,7 +11,7 @@
 
 /* --- walking --- */
 
-static bool wants_a_look(enum unwind_status status)
+bool session_wants_a_look(enum unwind_status status)
 {
 	return status == UNWIND_NOMAP_NOVMA || status == UNWIND_NOMAP_STALE ||
 	       status == UNWIND_RA_NONEXEC || status == UNWIND_INVALID_ROW ||
@@ -64,7 +64,7 @@ void session_walk(struct capture *c, const struct session_sample *s, const struc
 			    UNWIND_MAX_FRAMES, result);
 		if (result->status == UNWIND_DEFER && open_next(c, s->process, result))
 			continue;
-		if (wants_a_look(result->status) && !has_doubted &&
+		if (session_wants_a_look(result->status) && !has_doubted &&
 		    !proc_process_at(&c->model, s->process)->was_execed &&
 		    proc_model_doubt(&c->model, s->process, s->time_ns)) {
 			has_doubted = true;

@@ -127,6 +127,9 @@ void session_begin_sample(struct capture *c, struct session_sample *s);
 void session_walk(struct capture *c, const struct session_sample *s, const struct unwind_regs *regs,
 		  const struct unwind_memory *stack, bool is_cut, struct unwind_result *result);
 
+/* Whether a walk's end may be for the lack of a mapping that nobody told of. */
+bool session_wants_a_look(enum unwind_status status);
+
 /* Writes a sample with so many frames of c->walk.frames. */
 void session_write_sample(struct capture *c, const struct session_sample *s, uint32_t count,
 			  enum unwind_status status);

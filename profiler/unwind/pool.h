@@ -28,6 +28,7 @@ struct unwind_tables {
 	} rule_cache[RULE_CACHE_SIZE]; /* in front of rule_ids, direct-mapped */
 
 	VEC(struct unwind_table *) tables;
+	uint64_t build_ns; /* CPU time of compiling */
 };
 
 /* n words, zeroed, that lie in one chunk; 0 where the pool is full. */

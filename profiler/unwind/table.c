@@ -1,6 +1,7 @@
 #include "profiler/unwind/table.h"
 
 #include <elf.h>
+#include <time.h>
 
 #include "profiler/unwind/unit.h"
 
@@ -107,13 +108,29 @@ void unwind_table_describe(const struct unwind_table *table, struct unwind_mappi
 	m->page_dir = table->dir - (uint32_t)table->first_page;
 }
 
+static uint64_t thread_cpu_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
+}
+
 void unwind_table_compile(struct unwind_table *table, uint64_t vaddr)
 {
-	uint64_t unit = vaddr >> UNWIND_UNIT_SHIFT;
+	uint64_t unit = vaddr >> UNWIND_UNIT_SHIFT, begun;
 
-	if (table->index && unit - table->first_unit < table->unit_count &&
-	    !table->compiled[unit - table->first_unit])
-		unit_compile(table, unit);
+	if (!table->index || unit - table->first_unit >= table->unit_count ||
+	    table->compiled[unit - table->first_unit])
+		return;
+	begun = thread_cpu_ns();
+	unit_compile(table, unit);
+	table->tables->build_ns += thread_cpu_ns() - begun;
+}
+
+uint64_t unwind_tables_build_ns(const struct unwind_tables *t)
+{
+	return t->build_ns;
 }
 
 void unwind_table_compile_all(struct unwind_table *table)

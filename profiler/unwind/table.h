@@ -44,6 +44,9 @@ void unwind_table_describe(const struct unwind_table *table, struct unwind_mappi
 /* Compiles the unit that holds an ELF virtual address, unless that was done before. */
 void unwind_table_compile(struct unwind_table *table, uint64_t vaddr);
 
+/* CPU time that compiling has taken so far, of all tables. */
+uint64_t unwind_tables_build_ns(const struct unwind_tables *t);
+
 /* Compiles everything (tests, bench). */
 void unwind_table_compile_all(struct unwind_table *table);
 

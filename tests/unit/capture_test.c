@@ -177,6 +177,7 @@ static struct capture_options options_of(char **argv)
 	return (struct capture_options){
 		.path = path,
 		.frequency_hz = 997,
+		.backend = "perf",
 		.command = { .argv = argv, .stdout_fd = -1, .uid = -1, .gid = -1 },
 	};
 }

@@ -125,6 +125,7 @@ static void perf_close(struct capture *c)
 
 const struct capture_backend perf_backend = {
 	.name = "perf",
+	.copies_stacks = true,
 	.open = perf_open,
 	.hold_command = perf_hold_command,
 	.attach = perf_attach,

@@ -1,0 +1,206 @@
+/*
+ * The records of all rings in the order of their time: side-band, samples, and the slots that the
+ * kernel program gave out. Parts of a stack come in front of their sample, in the same ring.
+ */
+#include <stdlib.h>
+
+#include "profiler/capture/ebpf/ebpf.h"
+
+#define FILLING_PERCENT 50
+#define WATCH_NS	50000000ull /* after something that mappings have to be published for */
+
+/* Everything that a round takes records from. */
+struct sources {
+	uint64_t *times; /* of the oldest record of each; UINT64_MAX: there is none */
+	uint32_t count, side_band, rings;
+};
+
+static bool is_known(struct capture *c, uint32_t pid)
+{
+	uint32_t process = map_find(&c->model.by_pid, pid);
+
+	return process != MAP_NONE && proc_process_at(&c->model, process)->live_threads > 0;
+}
+
+/* Whether a fork or a new thread is a target's. */
+static bool follows(struct capture *c, const struct pev_record *r)
+{
+	uint32_t thread = map_find(&c->model.by_tid, r->task.ptid);
+
+	if (!is_known(c, r->task.ppid))
+		return false;
+	return c->target != CAPTURE_THREADS ||
+	       (thread != MAP_NONE && !proc_thread_at(&c->model, thread)->has_ended);
+}
+
+static void handle_fork(struct capture *c, const struct pev_record *r)
+{
+	uint32_t known = map_find(&c->model.by_pid, r->pid);
+
+	if (!follows(c, r))
+		return;
+	/* a number that comes back, of a process whose end was lost */
+	if (r->pid != r->task.ppid && known != MAP_NONE &&
+	    proc_process_at(&c->model, known)->scan_ns < r->time)
+		ebpf_take_slot(c, r->pid);
+	proc_model_fork(&c->model, r->pid, r->task.ppid, r->tid, r->task.ptid, r->time);
+}
+
+static void handle_exit(struct capture *c, const struct pev_record *r)
+{
+	if (!is_known(c, r->pid)) {
+		if (r->pid == r->tid && map_find(&ebpf_of(c)->slot_of_pid, r->pid) != MAP_NONE)
+			ebpf_take_slot(c, r->pid);
+		return;
+	}
+	proc_model_exit(&c->model, r->tid, r->time);
+	if (!is_known(c, r->pid))
+		ebpf_take_slot(c, r->pid);
+}
+
+static void handle_comm(struct capture *c, const struct pev_record *r)
+{
+	if (!is_known(c, r->pid))
+		return;
+	if (!r->comm.is_exec && map_find(&c->model.by_tid, r->tid) == MAP_NONE)
+		return; /* a thread that is no target */
+	proc_model_comm(&c->model, r->pid, r->tid, r->comm.name, r->comm.is_exec, r->time);
+	if (!r->comm.is_exec)
+		return;
+	session_settle(c, map_find(&c->model.by_tid, r->tid), true);
+	ebpf_take_slot(c, r->pid); /* the kernel program gave it another one */
+	if (c->target != CAPTURE_ALL && c->target != CAPTURE_CGROUP)
+		c->watch_until_ns = r->time + WATCH_NS;
+}
+
+static void handle_map(struct capture *c, const struct pev_record *r)
+{
+	if (!is_known(c, r->pid))
+		return;
+	session_map(c, r);
+	ebpf_touch_space(c, map_find(&c->model.by_pid, r->pid));
+}
+
+static void handle_side_band(struct capture *c, const struct pev_record *r)
+{
+	switch (r->kind) {
+	case PEV_RECORD_MMAP:
+		handle_map(c, r);
+		break;
+	case PEV_RECORD_COMM:
+		handle_comm(c, r);
+		break;
+	case PEV_RECORD_FORK:
+		handle_fork(c, r);
+		break;
+	case PEV_RECORD_EXIT:
+		handle_exit(c, r);
+		break;
+	case PEV_RECORD_LOST:
+		ebpf_of(c)->side_band_lost += r->lost;
+		c->lost_records += r->lost;
+		c->rescan_due = true;
+		break;
+	default:
+		break;
+	}
+}
+
+static void handle_ring(struct capture *c, uint32_t ring)
+{
+	struct ebpf_state *e = ebpf_of(c);
+	size_t size;
+	const struct kern_record *r = kern_ring_peek(e->sampler, ring, &size);
+
+	if (r->kind == KERN_RECORD_PART)
+		ebpf_part(c, ring, (const struct kern_part *)r);
+	else if (r->kind == KERN_RECORD_SAMPLE)
+		ebpf_sample(c, ring, (const struct kern_sample *)r);
+	kern_ring_pop(e->sampler, ring);
+}
+
+/* The time of the oldest record of a source. */
+static uint64_t head_time(struct capture *c, const struct sources *s, uint32_t i)
+{
+	struct ebpf_state *e = ebpf_of(c);
+
+	if (i < s->side_band)
+		return side_band_head(&e->side_band, i);
+	i -= s->side_band;
+	if (i < s->rings) {
+		size_t size;
+		const struct kern_record *r = kern_ring_peek(e->sampler, i, &size);
+
+		return r ? r->time_ns : UINT64_MAX;
+	}
+	return e->new_slots_taken < e->new_slots.count
+		       ? e->new_slots.items[e->new_slots_taken].time_ns
+		       : UINT64_MAX;
+}
+
+static void handle(struct capture *c, const struct sources *s, uint32_t i)
+{
+	struct ebpf_state *e = ebpf_of(c);
+
+	if (i < s->side_band) {
+		struct pev_record r;
+
+		side_band_take(&e->side_band, i, &r);
+		handle_side_band(c, &r);
+	} else if (i - s->side_band < s->rings) {
+		handle_ring(c, i - s->side_band);
+	} else {
+		const struct ebpf_new_slot *new = &e->new_slots.items[e->new_slots_taken++];
+
+		ebpf_give_slot(c, new->pid, new->slot);
+	}
+}
+
+static uint32_t oldest_of(const struct sources *s)
+{
+	uint32_t oldest = 0;
+
+	for (uint32_t i = 1; i < s->count; i++)
+		if (s->times[i] < s->times[oldest])
+			oldest = i;
+	return oldest;
+}
+
+static bool is_filling(struct capture *c)
+{
+	struct ebpf_state *e = ebpf_of(c);
+	bool filling = side_band_refresh(&e->side_band);
+
+	for (uint32_t i = 0; i < e->ring_count; i++)
+		filling |= kern_ring_fill(e->sampler, i) > FILLING_PERCENT;
+	return filling;
+}
+
+void ebpf_drain(struct capture *c, uint64_t until_ns)
+{
+	struct ebpf_state *e = ebpf_of(c);
+	struct sources s = { .side_band = (uint32_t)e->side_band.cpus.count,
+			     .rings = e->ring_count };
+
+	s.count = s.side_band + s.rings + 1;
+	s.times = mem_alloc(s.count * sizeof(*s.times));
+	ebpf_refresh_slots(c);
+	if (is_filling(c) && until_ns != UINT64_MAX)
+		until_ns = session_now(); /* order matters less than what would be lost */
+	for (uint32_t i = 0; i < s.count; i++)
+		s.times[i] = head_time(c, &s, i);
+	for (;;) {
+		uint32_t i = oldest_of(&s);
+		uint64_t time = s.times[i];
+
+		if (time == UINT64_MAX || time > until_ns)
+			break;
+		handle(c, &s, i);
+		s.times[i] = head_time(c, &s, i);
+		if (time > c->last_record_ns)
+			c->last_record_ns = time;
+	}
+	free(s.times);
+	e->drained_ns = until_ns;
+	ebpf_publish_spaces(c);
+}

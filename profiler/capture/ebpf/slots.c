@@ -1,0 +1,96 @@
+/*
+ * Slots: what the kernel program finds a process's mappings by. It gives them out itself, at forks
+ * (with the parent's mappings) and execs (empty), and tells of that; the drain applies it in the
+ * order of time, like everything else.
+ */
+#include "profiler/capture/ebpf/ebpf.h"
+
+struct ebpf_process *ebpf_process_at(struct capture *c, uint32_t process)
+{
+	struct ebpf_state *e = ebpf_of(c);
+
+	while (e->processes.count <= process)
+		vec_push(&e->processes, ((struct ebpf_process){ .epoch = EBPF_NO_EPOCH }));
+	return &e->processes.items[process];
+}
+
+uint32_t ebpf_slot_of(const struct capture *c, uint32_t process)
+{
+	const struct proc_process *p = &c->model.processes.items[process];
+	uint32_t slot = map_find(&ebpf_of(c)->slot_of_pid, p->pid);
+
+	if (slot == MAP_NONE || map_find(&c->model.by_pid, p->pid) != process)
+		return 0;
+	return slot;
+}
+
+/* A fork has its parent's mappings, word for word, and if these were right, so are its. */
+static bool are_parents(struct capture *c, uint32_t process, uint64_t maps)
+{
+	uint32_t parent = proc_process_at(&c->model, process)->parent;
+
+	if (!maps || parent == UINT32_MAX)
+		return false;
+
+	const struct ebpf_process *from = ebpf_process_at(c, parent);
+
+	return from->maps == maps && from->epoch == proc_process_at(&c->model, parent)->epoch;
+}
+
+void ebpf_give_slot(struct capture *c, uint32_t pid, uint32_t slot)
+{
+	struct ebpf_state *e = ebpf_of(c);
+	uint32_t process = map_find(&c->model.by_pid, pid);
+
+	if (map_find(&e->slot_of_pid, pid) == slot)
+		return; /* it was found there before that was told */
+	ebpf_take_slot(c, pid);
+	*map_at(&e->slot_of_pid, pid) = slot;
+	if (process == MAP_NONE)
+		return; /* its first sample makes it known */
+
+	uint64_t maps = kern_sampler_maps(e->sampler, slot);
+	bool is_right = are_parents(c, process, maps);
+	struct ebpf_process *p = ebpf_process_at(c, process);
+
+	p->maps = maps;
+	p->epoch = is_right ? proc_process_at(&c->model, process)->epoch : EBPF_NO_EPOCH;
+	ebpf_touch_space(c, process);
+}
+
+void ebpf_take_slot(struct capture *c, uint32_t pid)
+{
+	struct ebpf_state *e = ebpf_of(c);
+	uint32_t process = map_find(&c->model.by_pid, pid);
+	uint32_t *slot = map_at(&e->slot_of_pid, pid), old = *slot;
+
+	*slot = 0;
+	if (process != MAP_NONE) {
+		struct ebpf_process *p = ebpf_process_at(c, process);
+
+		ebpf_retire_maps(c, process, p->maps);
+		p->maps = 0;
+		p->epoch = EBPF_NO_EPOCH;
+	}
+	if (old != MAP_NONE && old != 0)
+		ebpf_retire_slot(c, old);
+}
+
+static void add_new_slot(void *context, uint32_t slot, const struct kern_owner *owner)
+{
+	struct ebpf_state *e = context;
+
+	vec_push(&e->new_slots, (struct ebpf_new_slot){ .slot = slot,
+							.pid = owner->tgid,
+							.time_ns = owner->time_ns });
+}
+
+void ebpf_refresh_slots(struct capture *c)
+{
+	struct ebpf_state *e = ebpf_of(c);
+
+	/* those that have been applied make room */
+	if (e->new_slots_taken == e->new_slots.count)
+		e->new_slots.count = e->new_slots_taken = 0;
+	kern_sampler_new_slots(e->sampler, add_new_slot, e);
+}
