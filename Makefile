@@ -108,6 +108,14 @@ $(BUILD)/gen/%.skel.h: $(BUILD)/%.bpf.o
 
 $(BPF_SOURCES:%.bpf.c=$(BUILD)/%.o): $(BUILD)/%.o: $(BUILD)/gen/%.skel.h
 
+$(BUILD)/tests/bpf/%: $(BUILD)/tests/bpf/%.o $(ARCHIVES)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< $(LINK_ROOMS)
+
+.PHONY: bpf-check
+bpf-check: $(BUILD)/tests/bpf/load ## what the kernel's verifier had to do for each program, by two compilers
+	$(Q)CPROF_BUILD=$(BUILD) tests/lint/bpf_check
+
 # --- unit tests: tests/unit/X_test.c is one cmocka program ---
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(sort $(wildcard tests/unit/*_test.c)))
 
@@ -161,7 +169,8 @@ fuzz: ## fuzz every reader of outside bytes, FUZZ_SECONDS=30 each (T=NAME: one)
 # --- make check ---
 HAVE_CMOCKA = $(shell printf '\#include <%s>\n' stdarg.h stddef.h stdint.h setjmp.h cmocka.h | \
                 $(CC) -E -x c - >/dev/null 2>&1 && echo y)
-TEST_PROGRAMS = $(if $(HAVE_CMOCKA),$(UNIT_TESTS)) $(FIXTURES) $(FUZZERS:%=$(BUILD)/tests/replay/%)
+TEST_PROGRAMS = $(if $(HAVE_CMOCKA),$(UNIT_TESTS)) $(FIXTURES) $(FUZZERS:%=$(BUILD)/tests/replay/%) \
+                $(if $(BPF_ARCH),$(BUILD)/tests/bpf/load)
 
 .PHONY: check check-build golden asan asan-build
 check-build: $$(TEST_PROGRAMS) all
