@@ -31,6 +31,8 @@ unwind_mapping_at(const struct unwind_context *cx, __u32 i)
 	return &cx->maps->mappings[(cx->k->map_first + i) & (UNWIND_CHUNK_WORDS / 8 - 1)];
 }
 
+static __always_inline __u32 unwind_search_mapping(struct unwind_context *cx, __u64 address);
+
 static __always_inline struct kern_chunk *chunk_at(__u32 offset)
 {
 	__u32 index = offset >> UNWIND_CHUNK_SHIFT, zero = 0;
@@ -147,6 +149,25 @@ static __always_inline __u32 unwind_fault(struct unwind_context *cx, __u64 addre
 }
 
 #include "profiler/unwind/step.h"
+
+/* Not static: the verifier follows the bisection once, and not once for each state that it may be
+ * begun in. */
+__attribute__((noinline)) int kern_search_mapping(__u64 address)
+{
+	__u32 cpu = bpf_get_smp_processor_id();
+	struct kern_scratch *k = bpf_map_lookup_elem(&scratch, &cpu);
+	struct unwind_context cx = { .k = k };
+
+	if (!k)
+		return UNWIND_NO_MAPPING;
+	cx.maps = chunk_at((__u32)k->maps);
+	return cx.maps ? unwind_bisect_mappings(&cx, address) : UNWIND_NO_MAPPING;
+}
+
+static __always_inline __u32 unwind_search_mapping(struct unwind_context *cx, __u64 address)
+{
+	return kern_search_mapping(address);
+}
 
 /* One frame: stored, then left. Returns 1 at the end of the walk. */
 static long walk_frame(__u32 i, struct unwind_context *cx)

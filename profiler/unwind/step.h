@@ -8,6 +8,8 @@
  *
  *   u32 unwind_mapping_count(cx)
  *   const struct unwind_mapping *unwind_mapping_at(cx, i)  NULL where i is out of range
+ *   u32 unwind_search_mapping(cx, address)                 unwind_bisect_mappings(), in a function
+ *                                                          of its own where that is of use
  *   const u32 *unwind_chunk(cx, offset)                    the chunk of the pool that holds the
  * word at an offset; NULL outside of the pool u64 unwind_rule_at(cx, i) a packed rule bool
  * unwind_read(cx, s, address, &word)                a word of the stack bool unwind_read_below(cx,
@@ -31,14 +33,12 @@
 #define UNWIND_SEARCH_ROWS    13	 /* 2^12 rows: one for each byte of a page */
 #define UNWIND_UCONTEXT_GREGS 40	 /* from the stack pointer in a handler's return to r8 */
 
-/* The mapping that holds an address. */
-UNWIND_INLINE __u32 unwind_find_mapping(struct unwind_context *cx, __u64 address, __u32 hint)
+/* The mapping that holds an address, by bisection. */
+UNWIND_INLINE __u32 unwind_bisect_mappings(struct unwind_context *cx, __u64 address)
 {
-	const struct unwind_mapping *m = unwind_mapping_at(cx, hint);
+	const struct unwind_mapping *m;
 	__u32 low = 0, high = unwind_mapping_count(cx);
 
-	if (m && address >= m->start && address < m->end)
-		return hint;
 	for (int i = 0; i < UNWIND_SEARCH_MAPS && low < high; i++) {
 		__u32 middle = (low + high) / 2;
 
@@ -52,6 +52,16 @@ UNWIND_INLINE __u32 unwind_find_mapping(struct unwind_context *cx, __u64 address
 		return UNWIND_NO_MAPPING;
 	m = unwind_mapping_at(cx, low - 1);
 	return m && address >= m->start && address < m->end ? low - 1 : UNWIND_NO_MAPPING;
+}
+
+/* The same; mostly it is the one of the frame before. */
+UNWIND_INLINE __u32 unwind_find_mapping(struct unwind_context *cx, __u64 address, __u32 hint)
+{
+	const struct unwind_mapping *m = unwind_mapping_at(cx, hint);
+
+	if (m && address >= m->start && address < m->end)
+		return hint;
+	return unwind_search_mapping(cx, address);
 }
 
 /* The rule at an offset of the page whose directory word is at `dir`. False: its page has not been

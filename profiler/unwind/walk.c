@@ -25,6 +25,8 @@ static inline const struct unwind_mapping *unwind_mapping_at(const struct unwind
 	return i < cx->space->count ? &cx->space->mappings[i] : NULL;
 }
 
+static inline __u32 unwind_search_mapping(struct unwind_context *cx, __u64 address);
+
 static inline const __u32 *unwind_chunk(const struct unwind_context *cx, __u32 offset)
 {
 	return offset < cx->tables->used ? cx->tables->chunks[offset >> UNWIND_CHUNK_SHIFT] : NULL;
@@ -92,6 +94,11 @@ static inline enum unwind_status unwind_fault(const struct unwind_context *cx, _
 }
 
 #include "profiler/unwind/step.h"
+
+static inline __u32 unwind_search_mapping(struct unwind_context *cx, __u64 address)
+{
+	return unwind_bisect_mappings(cx, address);
+}
 
 static inline bool unwind_read_below(struct unwind_context *cx, const struct unwind_state *s,
 				     __u64 address, __u64 *ret)
