@@ -119,16 +119,35 @@ static void add_backend(const struct recording *r, const char *indent, struct bu
 	buf_add_char(out, '\n');
 }
 
-/* Of the whole machine: how much of it there was to do. */
-static void add_idle(const struct recording *r, const char *indent, struct buf *out)
+static bool is_telling(uint64_t missing, uint64_t of)
+{
+	return missing > LOST_TELLING && missing > of / 100;
+}
+
+/* An idle virtual CPU gets its timer late: what is missed beside much that is idle is idle, too. */
+static bool missed_while_idle(const struct account *a)
+{
+	return a->idle > a->missed / 10;
+}
+
+static double percent_of(uint64_t part, uint64_t all)
+{
+	return (double)part * 100 / (double)all;
+}
+
+/* Of the whole machine: how much of it was at work. */
+static void add_load(const struct recording *r, const char *indent, struct buf *out)
 {
 	struct account a;
 
 	account_of(r, &a);
-	if (!a.idle || !a.entries || !recording_fact(r, "whole_machine", 0))
+	if (!a.has_entries || !a.expected || !recording_fact(r, "whole_machine", 0))
 		return;
-	buf_printf(out, "%sthe CPUs were idle %.1f %% of the time\n", indent,
-		   (double)a.idle * 100 / (double)a.entries);
+	buf_printf(out, "%sthe CPUs were busy %.1f %% of the time, idle %.1f %%", indent,
+		   percent_of(a.emitted + a.lost, a.expected), percent_of(a.idle, a.expected));
+	if (is_telling(a.missed, a.expected) && missed_while_idle(&a))
+		buf_printf(out, "; the rest was missed: timers of idle virtual CPUs come late");
+	buf_add_char(out, '\n');
 }
 
 /* The statuses that are not OK_STOP, a line each, the most frequent first: either those that count
@@ -260,7 +279,12 @@ static void add_costs(const struct recording *r, const char *indent, struct buf 
 		return;
 	buf_printf(out, "%scprof took ", indent);
 	add_seconds(out, c.all_ns);
-	buf_printf(out, " of CPU, %.1f %% of the target's ", cost_percent(&c, c.all_ns));
+	if (c.target_ns < LITTLE_CPU_NS) { /* a share of almost nothing says nothing */
+		buf_add_str(out, " of CPU\n");
+		return;
+	}
+	buf_printf(out, " of CPU, %.1f %% of the %s ", cost_percent(&c, c.all_ns),
+		   recording_fact(r, "whole_machine", 0) ? "machine's" : "target's");
 	add_seconds(out, c.target_ns);
 	if (c.tables_ns || c.names_ns)
 		buf_printf(out, " (%.1f %% without unwind tables and names)",
@@ -331,11 +355,6 @@ static void add_few_samples(const struct recording *r, const struct health *h, c
 	buf_add_char(out, '\n');
 }
 
-static bool is_telling(uint64_t missing, uint64_t of)
-{
-	return missing > LOST_TELLING && missing > of / 100;
-}
-
 /* What to do about samples and stacks that are missing. */
 static void add_losses(const struct recording *r, const struct health *h, const char *indent,
 		       struct buf *out)
@@ -345,7 +364,7 @@ static void add_losses(const struct recording *r, const struct health *h, const 
 	struct account a;
 
 	account_of(r, &a);
-	if (is_telling(a.missed, a.expected))
+	if (is_telling(a.missed, a.expected) && !missed_while_idle(&a))
 		buf_printf(out,
 			   "%ssamples were missed: the kernel took none where interrupts were off "
 			   "for long, or where another tracing tool was at work\n",
@@ -434,7 +453,7 @@ void summary_health(const struct recording *r, const char *indent, struct buf *o
 	buf_add_str(out, indent);
 	add_samples_line(r, &h, out);
 	add_backend(r, indent, out);
-	add_idle(r, indent, out);
+	add_load(r, indent, out);
 	if (h.whole + h.cut) {
 		buf_printf(out, "%scomplete ", indent);
 		health_add_percent(out, &h);

@@ -52,22 +52,45 @@ static struct error *open_one(struct capture *c, const struct capture_options *o
 	return err;
 }
 
+/* What only one backend can do, as the user asked for it; NULL: nothing. */
+static const char *special_wish(const struct capture_options *o)
+{
+	switch (o->target) {
+	case CAPTURE_ALL:
+		return "-a";
+	case CAPTURE_CGROUP:
+		return "--cgroup";
+	default:
+		return o->debug_stacks ? "--debug-stacks" : o->backend ? "--backend" : NULL;
+	}
+}
+
+/* Why a backend is not even tried. */
+static const char *not_tried(const struct capture_options *o)
+{
+	return o->backend ? "--backend says so" : "--stack-size is about copies of stacks";
+}
+
 struct error *backend_open(struct capture *c, const struct capture_options *o,
 			   const struct pev_kind *kind)
 {
+	const char *reason = NULL;
 	struct error *err = NULL;
 
 	for (size_t i = 0; i < ARRAY_SIZE(backends); i++) {
 		const struct capture_backend *b = backends[i];
 
-		if (o->backend ? strcmp(o->backend, b->name) != 0 : !can_sample(b, o))
+		if (o->backend ? strcmp(o->backend, b->name) != 0 : !can_sample(b, o)) {
+			reason = not_tried(o);
 			continue;
+		}
 		if (!can_sample(b, o))
 			return error_hint(error_new(ERR_UNSUPPORTED,
 						    "the %s backend cannot do that", b->name),
 					  "leave --backend out");
+		reason = err ? error_message(err) : reason;
 		free(c->backend_reason);
-		c->backend_reason = err ? mem_strdup(error_message(err)) : NULL;
+		c->backend_reason = reason ? mem_strdup(reason) : NULL;
 		error_free(err);
 		err = open_one(c, o, kind, b);
 		if (!err)
@@ -76,5 +99,7 @@ struct error *backend_open(struct capture *c, const struct capture_options *o,
 	}
 	if (!err && o->backend)
 		return no_such_backend(o->backend);
-	return err ? err : error_new(ERR_UNSUPPORTED, "no backend of cprof can do that");
+	if (!err)
+		return error_new(ERR_UNSUPPORTED, "no backend of cprof can do that");
+	return special_wish(o) ? error_prefix(err, "%s", special_wish(o)) : err;
 }

@@ -23,6 +23,7 @@
 #include "profiler/cmd/command.h"
 #include "profiler/perf/explain.h"
 #include "profiler/process/cgroup.h"
+#include "profiler/process/find.h"
 
 enum state {
 	STATE_OK,
@@ -115,6 +116,8 @@ static void machine_probe(struct machine *m)
 		.secure = getauxval(AT_SECURE) != 0,
 	};
 	m->ebpf = kern_probe();
+	if (!m->ebpf)
+		m->ebpf = proc_check_namespace();
 	kern_limits_read(&m->kern, true);
 	m->limits = m->kern.perf;
 	uname(&m->uts);
@@ -411,6 +414,7 @@ static void add_obstacles(const struct machine *m, struct finding *f)
 		.perf = m->limits, .call_errno = EINVAL, .has_btf = true, .has_loop = 1, .jit = 1
 	};
 	struct kern_limits only[5];
+	struct error *namespace = proc_check_namespace();
 
 	good.perf.call_errno = EINVAL;
 	good.perf.caps = UINT64_MAX;
@@ -440,6 +444,11 @@ static void add_obstacles(const struct machine *m, struct finding *f)
 		}
 		error_free(err);
 	}
+	if (namespace) {
+		add_words(&f->found, error_message(namespace));
+		add_words(&f->advice, error_hint_of(namespace));
+	}
+	error_free(namespace);
 }
 
 static void check_ebpf(const struct machine *m, struct finding *f)

@@ -7,10 +7,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "base/text.h"
+
+/* The inode of the first pid namespace: PROC_PID_INIT_INO of the kernel. */
+#define FIRST_PID_NAMESPACE 0xeffffffcul
 
 bool proc_ids_add(struct proc_ids *ids, uint32_t id)
 {
@@ -137,6 +141,19 @@ bool proc_threads(uint32_t pid, struct proc_ids *tids)
 		vec_push(tids, tid);
 	closedir(dir);
 	return true;
+}
+
+struct error *proc_check_namespace(void)
+{
+	struct stat st;
+
+	if (stat("/proc/self/ns/pid", &st) != 0 || st.st_ino == FIRST_PID_NAMESPACE)
+		return NULL;
+	return error_hint(
+		error_new(ERR_UNSUPPORTED,
+			  "processes have other numbers in here than in the kernel (a pid "
+			  "namespace)"),
+		"run cprof outside of the container, or the container with --pid=host");
 }
 
 /* A number in /proc/PID/status. */

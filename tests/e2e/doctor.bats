@@ -78,6 +78,9 @@ for c in json.load(sys.stdin)["checks"]:
 	[ "$(state_of ebpf <<<"$output")" = limited ]
 	[[ $output == *"has no CAP_BPF"*"/sys/kernel/btf/vmlinux"* ]]
 	[[ $output == *'"btf": false'* ]]
+
+	run unshare --pid --fork --mount-proc "$CPROF_BUILD/cprof" doctor
+	[[ $output == *"limited  eBPF "*"pid namespace"*"--pid=host"* ]]
 }
 
 @test "without privileges: what paranoid 2 hides is named with its fix" {

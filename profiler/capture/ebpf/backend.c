@@ -5,29 +5,10 @@
 #include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 
 #include "profiler/capture/ebpf/ebpf.h"
 
 #define LAG_NS 10000000ull
-
-/* The inode of the first pid namespace: the kernel has a fixed number for it. */
-#define FIRST_PID_NAMESPACE 0xeffffffcul
-
-/* The kernel program has the machine's numbers for processes, everything else here has those of our
- * namespace. */
-static struct error *check_namespace(void)
-{
-	struct stat st;
-
-	if (stat("/proc/self/ns/pid", &st) != 0 || st.st_ino == FIRST_PID_NAMESPACE)
-		return NULL;
-	return error_hint(
-		error_new(ERR_UNSUPPORTED,
-			  "processes have other numbers in here than in the kernel (a pid "
-			  "namespace)"),
-		"run cprof outside of the container, or the container with --pid=host");
-}
 
 static enum kern_target target_of(enum capture_target target)
 {
@@ -64,7 +45,7 @@ static struct error *ebpf_open(struct capture *c, const struct capture_options *
 		.config = kind->config,
 		.sample_period = c->period,
 	};
-	TRY(check_namespace());
+	TRY(proc_check_namespace());
 	TRY(kern_sampler_load(&options, &e->sampler));
 	TRY(side_band_open(&e->side_band));
 	for (size_t i = 0; i < e->side_band.cpus.count; i++)
