@@ -20,6 +20,7 @@ struct kern_cpu {
 	int cpu;
 	int event; /* descriptor; -1: none */
 	bool went_offline;
+	uint64_t idle_ns; /* as of the start, of all time */
 	struct kern_reader ring;
 	uint64_t count, enabled_ns, running_ns; /* of events that were closed */
 };
@@ -105,6 +106,9 @@ void kern_events_close(struct kern_sampler *s);
 /* --- slots.c --- */
 
 void kern_slots_init(struct kern_sampler *s);
+
+/* As the kernel program does it, and maybe at the same time. 0: there is none. */
+uint32_t kern_slot_take(struct kern_sampler *s);
 
 /* --- tables.c --- */
 

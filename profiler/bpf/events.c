@@ -1,10 +1,12 @@
 /* The event of each CPU that runs the program, and what it counted. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "profiler/bpf/bridge.h"
 #include "profiler/perf/event.h"
@@ -47,6 +49,26 @@ static struct error *explain_event(const struct kern_sampler *s, int errnum, boo
 		errnum, &(struct pev_request){ .attr = &s->attr, .event = name, .tid = -1 });
 }
 
+/* How long a CPU was idle since the system started, those with I/O under way included; 0 where
+ * /proc does not tell. */
+static uint64_t idle_ns(int cpu)
+{
+	char name[16], *text = NULL, *line;
+	unsigned long long idle = 0, iowait = 0;
+	struct error *err = file_read_proc("/proc/stat", 1 << 20, &text, NULL);
+
+	if (err) {
+		error_free(err);
+		return 0;
+	}
+	snprintf(name, sizeof(name), "\ncpu%d ", cpu);
+	line = strstr(text, name);
+	if (!line || sscanf(line + strlen(name), "%*u %*u %*u %llu %llu", &idle, &iowait) != 2)
+		idle = iowait = 0;
+	free(text);
+	return (idle + iowait) * (1000000000 / (uint64_t)sysconf(_SC_CLK_TCK));
+}
+
 struct error *kern_sampler_start(struct kern_sampler *s, const struct perf_event_attr *attr)
 {
 	s->attr = (struct perf_event_attr){
@@ -73,6 +95,8 @@ struct error *kern_sampler_start(struct kern_sampler *s, const struct perf_event
 			return explain_event(s, errnum, attaching);
 		}
 	}
+	for (size_t i = 0; i < s->cpus.count; i++)
+		s->cpus.items[i].idle_ns = idle_ns(s->cpus.items[i].cpu);
 	for (size_t i = 0; i < s->cpus.count; i++) {
 		if (s->cpus.items[i].event >= 0)
 			ioctl(s->cpus.items[i].event, PERF_EVENT_IOC_ENABLE, 0);
@@ -102,12 +126,13 @@ void kern_events_close(struct kern_sampler *s)
 void kern_sampler_counts(struct kern_sampler *s, uint32_t ring, struct kern_cpu_counts *ret)
 {
 	const struct kern_cpu *c = &s->cpus.items[ring];
-	uint64_t words[3] = { 0 };
+	uint64_t words[3] = { 0 }, idle = idle_ns(c->cpu);
 
 	*ret = (struct kern_cpu_counts){ .cpu = c->cpu,
 					 .count = c->count,
 					 .enabled_ns = c->enabled_ns,
 					 .running_ns = c->running_ns,
+					 .idle_ns = idle > c->idle_ns ? idle - c->idle_ns : 0,
 					 .went_offline = c->went_offline,
 					 .counters = s->counters[c->cpu] };
 	if (c->event >= 0 && read(c->event, words, sizeof(words)) != (ssize_t)sizeof(words)) {

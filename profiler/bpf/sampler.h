@@ -117,7 +117,10 @@ struct kern_cpu_counts {
 	int cpu;
 	uint64_t count; /* of the event, in its unit: nanoseconds for clocks */
 	uint64_t enabled_ns, running_ns;
-	bool went_offline; /* meanwhile: what it counted is not known, count is 0 */
+	uint64_t idle_ns;  /* that it had nothing to run, in ticks of 10 ms. An idle CPU's timer may
+			      fire without running the program (virtual machines do it): that time
+			      is counted, and in no counter */
+	bool went_offline; /* meanwhile: what it counted may not be known */
 	struct kern_counters counters;
 };
 

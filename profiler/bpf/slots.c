@@ -29,8 +29,7 @@ void kern_sampler_free_slot(struct kern_sampler *s, uint32_t slot)
 	__atomic_store_n(&s->state->slots_given, given + 1, __ATOMIC_RELEASE);
 }
 
-/* As the kernel program does it, and maybe at the same time. 0: there is none. */
-static uint32_t take_slot(struct kern_sampler *s)
+uint32_t kern_slot_take(struct kern_sampler *s)
 {
 	uint32_t taken = __atomic_load_n(&s->state->slots_taken, __ATOMIC_ACQUIRE), slot;
 
@@ -110,7 +109,7 @@ struct error *kern_sampler_add_process(struct kern_sampler *s, uint32_t tgid, bo
 	struct kern_process process = { .armed = armed }, found;
 	int errnum;
 
-	process.slot = take_slot(s);
+	process.slot = kern_slot_take(s);
 	errnum = update(s->processes, tgid, &process, BPF_NOEXIST);
 	if (errnum == EEXIST) { /* forked by a target meanwhile: the kernel program knows it */
 		kern_sampler_free_slot(s, process.slot);
