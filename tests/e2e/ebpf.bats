@@ -1,0 +1,243 @@
+# The ebpf backend as people meet it: whole machines, control groups, threads; beside others, and where
+# it may not run.
+
+setup_file() {
+	export FIXTURES="$CPROF_BUILD/tests/fixtures"
+	cprof doctor --json | grep -q '"backend": "ebpf"' || touch "$BATS_FILE_TMPDIR/refused"
+}
+
+setup() {
+	[ ! -e "$BATS_FILE_TMPDIR/refused" ] || skip "the ebpf backend does not run here: cprof doctor says why"
+	cd "$BATS_TEST_TMPDIR"
+	started=()
+	group=
+}
+
+teardown() {
+	[ -z "${started[*]}" ] || kill "${started[@]}" 2>/dev/null || true
+	wait
+	[ -z "$group" ] || rmdir "$group/inner" "$group"
+}
+
+# NAME: a copy of the burner under this name, in the background; its number is in $pid
+burn_as() {
+	cp "$FIXTURES/burn" "./$1"
+	"./$1" 600 >/dev/null &
+	pid=$!
+	started+=("$pid")
+}
+
+# FILE EXPRESSION: of the JSON report of a recording: r, with facts f, ledger l, statuses s
+holds() {
+	cprof report --json "$1" | python3 -c '
+import json, sys
+doc = json.load(sys.stdin)
+r, h = doc["recording"], doc["health"]
+f, l, s = r["facts"], r.get("ledger"), h["statuses"]
+print({k: f[k] for k in sorted(f) if k.endswith("_samples")}, s)
+assert eval(sys.argv[1]), sys.argv[1]' "$2"
+}
+
+ADDS_UP='l["expected_samples"] > 0 and l["unaccounted_samples"] == 0 and l["program_entries"] == sum(
+	l[k + "_samples"] for k in ("emitted", "filtered", "idle", "lost"))'
+
+@test "a command: chosen by itself, in the kernel, and the ledger adds up" {
+	run cprof record -o x.cprof --stdout /dev/null "$FIXTURES/burn" 2
+	echo "$output"
+	[ "$status" -eq 0 ]
+	[[ $output == *$'\nbackend ebpf'* ]]
+	[[ $output == *"ledger: "*" expected = "*" recorded"*" lost + "*" missed"* ]]
+	[[ $output == *"(--json: every count)"* ]]
+	holds x.cprof 'r["backend"] == "ebpf" and r["backend_reason"] is None'
+	holds x.cprof "$ADDS_UP"
+	holds x.cprof 'f["emitted_samples"] == h["samples"] > 500 and h["complete_percent"] > 99'
+	holds x.cprof '0 < r["cost"]["kernel_ns"] < r["cost"]["total_ns"] and f["bpf_load_cpu_ns"] > 0'
+	holds x.cprof 'f["user_frames"] > f["user_samples"] and f["whole_machine"] == 0'
+}
+
+@test "a stack that is deeper than any copy is whole" {
+	cprof record -q -F 499 --duration 2 -o x.cprof -o x.folded --stdout /dev/null "$FIXTURES/deep" 3000 2
+	holds x.cprof 'h["complete_percent"] >= 99 and h["samples"] > 100'
+	# work, bottom, and every one of the calls between
+	awk '/;bottom;work/ { n = gsub(/;down/, ""); deep += n >= 2999 ? $NF : 0; all += $NF }
+	     END { print deep, all; exit !(all > 50 && deep >= all * 0.99) }' x.folded
+}
+
+@test "-a: everything that runs, what is idle, kernel threads as processes of their own" {
+	burn_as burner_one
+	burn_as burner_two
+	# what the kernel itself counts, over the very time that is recorded
+	run cprof record -a -o all.cprof -o all.folded --stdout stat.txt -- \
+		sh -c 'head -1 /proc/stat; dd if=/dev/zero of=written bs=1M count=64 conv=fsync 2>/dev/null; sleep 2; head -1 /proc/stat'
+	echo "$output"
+	[ "$status" -eq 0 ]
+	[[ $output == *" at 99 Hz in "* ]]
+	[[ $output == *"the CPUs were busy "*" % of the time, idle "*" %"* ]]
+	grep -q '^burner_one;_start;' all.folded
+	grep -q '^burner_two;_start;' all.folded
+	holds all.cprof "$ADDS_UP and f['whole_machine'] == 1 and f['filtered_samples'] == 0"
+	holds all.cprof 'f["frequency_hz"] == 99 and h["samples"] > 150'
+	idle=$(awk '{ for (i = 2; i <= 9; i++) all[NR] += $i; idle[NR] = $5 + $6 }
+	            END { print 100 * (idle[2] - idle[1]) / (all[2] - all[1]) }' stat.txt)
+	# a virtual CPU that idles gets its timer late: such ticks are missed, and idle
+	holds all.cprof "abs(100 * (f['idle_samples'] + f['missed_samples']) / f['expected_samples'] - $idle) < 12"
+}
+
+@test "-a: samples of kernel threads are no cut stacks" {
+	for _ in 1 2 3 4 5; do
+		cprof record -q -a -F 1999 -o all.cprof -o all.folded --stdout /dev/null -- \
+			sh -c 'for i in 1 2 3 4 5; do dd if=/dev/zero of=written bs=1M count=64 conv=fsync 2>/dev/null; done'
+		! grep -E '^[^;]*(;ret_from_fork[^;]*)*;kthread;' all.folded >kernel.folded || break
+	done
+	head -3 kernel.folded
+	holds all.cprof 's.get("kthread", 0) > 0'
+	grep -Eq '^(kworker|ksoftirqd|jbd2|kswapd|kcompactd|rcu_|kdamond|migration)[^;]*;' kernel.folded
+	! grep -q 'truncated' kernel.folded
+	holds all.cprof 'h["complete_stacks"] + h["cut_stacks"] == h["samples"] - sum(s.get(k, 0) for k in ("kthread", "exec", "exiting", "user_worker"))'
+}
+
+@test "-t: these threads, and no others" {
+	cat >two.c <<-'END'
+	#include <pthread.h>
+	#include <sys/syscall.h>
+	#include <stdio.h>
+	#include <unistd.h>
+	static volatile unsigned long sink;
+	__attribute__((noinline)) void burn_first(void) { for (;;) sink++; }
+	__attribute__((noinline)) void burn_second(void) { for (;;) sink--; }
+	static void *second(void *unused)
+	{
+		printf("%ld\n", syscall(SYS_gettid));
+		fflush(stdout);
+		burn_second();
+		return unused;
+	}
+	int main(void)
+	{
+		pthread_t t;
+		pthread_create(&t, 0, second, 0);
+		burn_first();
+	}
+	END
+	${CC:-cc} -O2 -pthread -o two two.c
+	./two >tid &
+	started+=($!)
+	for _ in $(seq 100); do [ ! -s tid ] || break; sleep 0.1; done
+	cprof record -q --duration 1 -t "$(cat tid)" -o second.folded -o second.cprof
+	cprof record -q --duration 1 -t "${started[0]}" -o first.folded
+	grep -q 'burn_second' second.folded
+	! grep -q 'burn_first' second.folded
+	grep -q 'burn_first' first.folded
+	! grep -q 'burn_second' first.folded
+	holds second.cprof "$ADDS_UP and h['complete_percent'] > 98"
+}
+
+@test "--cgroup: what is in the group and below it, by each way to write its path" {
+	mount=$(awk '$(NF - 2) == "cgroup2" { print $5; exit }' /proc/self/mountinfo)
+	[ -n "$mount" ] || skip "no cgroup2 is mounted here"
+	group="$mount/cprof-e2e-$$"
+	mkdir "$group" "$group/inner" 2>/dev/null || { group= && skip "no group can be made below $mount"; }
+	burn_as grouped
+	echo "$pid" >"$group/cgroup.procs" || skip "no process can be moved into a group"
+	burn_as nested
+	echo "$pid" >"$group/inner/cgroup.procs"
+	burn_as outside
+
+	name=$(sed -n 's/^0:://p' "/proc/$pid/cgroup")
+	cprof record -q --cgroup "$group" --duration 1 -o x.folded -o x.cprof
+	grep -q '^grouped;_start;' x.folded
+	grep -q '^nested;_start;' x.folded
+	! grep -q '^outside;' x.folded
+	holds x.cprof "$ADDS_UP and f['filtered_samples'] > 0"
+
+	cprof record -q --cgroup "0::/cprof-e2e-$$/inner" -o x.folded -- sleep 1
+	[ "$(cut -d';' -f1 x.folded | sort -u)" = nested ]
+	# one that joins while it is recorded; started in a group that was empty
+	kill "${started[1]}"
+	wait "${started[1]}" 2>/dev/null || true
+	cprof record -q --cgroup "cprof-e2e-$$/inner" --duration 2 -o x.folded &
+	recorder=$!
+	sleep 1
+	burn_as joined
+	echo "$pid" >"$group/inner/cgroup.procs"
+	wait $recorder
+	grep -q '^joined;_start;' x.folded
+}
+
+@test "two at once, and perf beside them: each has its own samples, whole" {
+	burn_as first
+	one=$pid
+	burn_as second
+	two=$pid
+	if command -v perf >/dev/null; then
+		perf record -q -a -g -F 499 -e cpu-clock -o perf.data -- sleep 3 >/dev/null 2>&1 &
+		started+=($!)
+	fi
+	cprof record -q -p $one --duration 2 -o one.cprof -o one.folded &
+	recorder=$!
+	cprof record -q -p $two --duration 2 -o two.cprof -o two.folded
+	wait $recorder
+	for n in one two; do
+		holds $n.cprof "$ADDS_UP and h['complete_percent'] > 98 and h['samples'] > 200"
+		[ "$(cut -d';' -f1 $n.folded | sort -u | wc -l)" = 1 ]
+	done
+	grep -q '^first;' one.folded
+	grep -q '^second;' two.folded
+}
+
+@test "the backend that is asked for, and why it is not the other" {
+	run cprof record --backend perf -o x.cprof --stdout /dev/null "$FIXTURES/burn" 1
+	[ "$status" -eq 0 ]
+	[[ $output == *$'\nbackend perf, not ebpf: --backend says so\n'* ]]
+	run cprof record --stack-size 16K -o x.cprof --stdout /dev/null "$FIXTURES/burn" 1
+	[[ $output == *$'\nbackend perf, not ebpf: --stack-size '* ]]
+	run cprof record --backend ebpf -o x.cprof --stdout /dev/null "$FIXTURES/burn" 1
+	[ "$status" -eq 0 ]
+	[[ $output == *$'\nbackend ebpf'* ]]
+}
+
+@test "without the capabilities: perf with the reason, and what needs ebpf is refused with it" {
+	[ "$(id -u)" = 0 ] || skip "needs root to give privileges up"
+	drop() { setpriv --bounding-set=-bpf,-sys_admin "$CPROF_BUILD/cprof" "$@"; }
+	run drop record -o x.cprof --stdout /dev/null "$FIXTURES/burn" 1
+	echo "$output"
+	[ "$status" -eq 0 ]
+	[[ $output == *$'\nbackend perf, not ebpf: '*"no CAP_BPF"* ]]
+	holds x.cprof 'r["backend"] == "perf" and "CAP_BPF" in r["backend_reason"]'
+	for wish in "-a" "--cgroup /" "--backend ebpf" "--debug-stacks d"; do
+		run drop record $wish -o y.cprof -- touch ran
+		[ "$status" -eq 1 ]
+		[[ $output == *"${wish%% *}: "*"no CAP_BPF"* ]]
+		[ ! -e ran ] && [ ! -e y.cprof ] && [ ! -e d ]
+	done
+	run "$FIXTURES/no_perf" bpf 1 cprof record -o x.cprof --stdout /dev/null "$FIXTURES/burn" 1
+	[ "$status" != 77 ] || skip "this machine lets nobody set a seccomp filter"
+	[[ $output == *$'\nbackend perf, not ebpf: '*"seccomp filter"* ]]
+	run unshare --pid --fork --mount-proc cprof record -o x.cprof --stdout /dev/null "$FIXTURES/burn" 1
+	[ "$status" -eq 0 ]
+	[[ $output == *$'\nbackend perf, not ebpf: '*"pid namespace"* ]]
+}
+
+@test "two capabilities in place of root" {
+	[ "$(id -u)" = 0 ] || skip "runs as another user only as root"
+	mkdir open && chmod 777 open && cd open
+	cp "$CPROF_BUILD/cprof" "$FIXTURES/burn" . && chmod 755 ./cprof ./burn "$BATS_TEST_TMPDIR"
+	run setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps +perfmon,+bpf --ambient-caps +perfmon,+bpf \
+		./cprof record -o x.cprof --stdout /dev/null ./burn 1
+	[[ $output != *"Permission denied"* ]] || skip "the test folder is closed to others"
+	echo "$output"
+	[ "$status" -eq 0 ]
+	[[ $output == *$'\nbackend ebpf'* ]]
+	holds x.cprof "$ADDS_UP and h['complete_percent'] > 99 and s['ok_stop'] > 200"
+}
+
+@test "a command that only says how long: its end ends the recording, its status is its own" {
+	run cprof record -a -o x.folded -- sh -c 'sleep 0.5; exit 7'
+	[ "$status" -eq 0 ]
+	run cprof record -a -o y.folded -- no-such-clock
+	[ "$status" -eq 1 ]
+	[ ! -e y.folded ]
+	run timeout -s INT 2 cprof record -a -o x.folded
+	[[ $output == *"recording until ctrl-C"* ]]
+	[ -s x.folded ]
+}
