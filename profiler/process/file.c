@@ -68,7 +68,7 @@ static bool is_the_same(const struct proc_file *file, const struct proc_file_key
 	if (key->inode)
 		return file->inode == key->inode && file->major == key->major &&
 		       file->minor == key->minor && !strcmp(file->path, key->path);
-	return file->inode == 0 && !file->build_id.size && !strcmp(file->path, key->path);
+	return file->inode == 0 && !file->id_was_told && !strcmp(file->path, key->path);
 }
 
 /* Names of mappings that are no files, or memory that the kernel gives a name. */
@@ -109,6 +109,7 @@ uint32_t proc_files_intern(struct proc_files *f, const struct proc_file_key *key
 				  .kind = kind_of(key->path),
 				  .path = mem_strdup(key->path),
 				  .build_id = key->build_id,
+				  .id_was_told = key->build_id.size > 0,
 				  .major = key->major,
 				  .minor = key->minor,
 				  .inode = key->inode,

@@ -27,6 +27,7 @@ struct proc_file {
 	enum recording_file_kind kind;
 	char *path; /* as the process saw it */
 	struct build_id build_id;
+	bool id_was_told; /* by the mapping: else it was found in the file */
 	uint32_t major, minor;
 	uint64_t inode;
 	struct image *image;

@@ -59,6 +59,22 @@ static int teardown(void **state)
 	return 0;
 }
 
+/* --- files --- */
+
+/* Its build id is found when it is opened, and told by no mapping. */
+static void the_vdso_is_one_file(void **state)
+{
+	struct fixture *f = *state;
+	struct proc_file_key key = { .path = "[vdso]" };
+	uint32_t pid = (uint32_t)getpid(), first, second;
+
+	first = proc_files_intern(&f->model.files, &key);
+	assert_int_equal(proc_files_open(&f->model.files, first, pid, 0, 4096, 1), first);
+	assert_int_equal(proc_files_get(&f->model.files, first)->state, PROC_FILE_OPEN);
+	second = proc_files_intern(&f->model.files, &key);
+	assert_int_equal(second, first);
+}
+
 /* --- /proc/PID/maps --- */
 
 static void maps_lines(void **state)
@@ -502,6 +518,7 @@ static void targets_by_name_and_number(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(the_vdso_is_one_file, setup, teardown),
 		cmocka_unit_test(maps_lines),
 		cmocka_unit_test_setup_teardown(spaces_replace_what_they_cover, setup, teardown),
 		cmocka_unit_test_setup_teardown(forks_part_ways, setup, teardown),
