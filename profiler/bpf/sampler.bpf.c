@@ -159,6 +159,10 @@ static long send_part(__u32 i, struct send_context *cx)
 	if (size > KERN_PART_BYTES)
 		return 1;
 	if (bpf_probe_read_user(k->part.bytes, size, (void *)at)) {
+		/* a stack that is just growing into its first page */
+		k->stack_at = at + size;
+		if (i == 0)
+			return 0;
 		k->stack_end = at; /* the stack ends here, as far as it is in memory */
 		return 1;
 	}

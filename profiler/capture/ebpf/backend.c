@@ -202,6 +202,7 @@ static void ebpf_close(struct capture *c)
 		free(e->rings[i].stack.bytes);
 	free(e->rings);
 	vec_deinit(&e->new_slots);
+	vec_deinit(&e->endings);
 	map_deinit(&e->slot_of_pid);
 	vec_deinit(&e->processes);
 	kern_sampler_destroy(e->sampler);

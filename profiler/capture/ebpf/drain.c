@@ -7,6 +7,7 @@
 #include "profiler/capture/ebpf/ebpf.h"
 
 #define FILLING_PERCENT 50
+#define END_DELAY_NS	20000000ull
 #define WATCH_NS	50000000ull /* after something that mappings have to be published for */
 
 /* Everything that a round takes records from. */
@@ -33,29 +34,59 @@ static bool follows(struct capture *c, const struct pev_record *r)
 	       (thread != MAP_NONE && !proc_thread_at(&c->model, thread)->has_ended);
 }
 
+static void end_thread(struct capture *c, const struct ebpf_ending *e)
+{
+	if (!is_known(c, e->pid)) {
+		if (e->pid == e->tid && map_find(&ebpf_of(c)->slot_of_pid, e->pid) != MAP_NONE)
+			ebpf_take_slot(c, e->pid);
+		return;
+	}
+	proc_model_exit(&c->model, e->tid, e->time_ns);
+	if (!is_known(c, e->pid))
+		ebpf_take_slot(c, e->pid);
+}
+
+/* The kernel tells of a thread's end (since 6.16) while that still has its memory: samples may
+ * follow, which want to know what was mapped. */
+static void end_threads(struct capture *c, uint64_t now_ns)
+{
+	struct ebpf_state *e = ebpf_of(c);
+
+	while (e->endings_taken < e->endings.count &&
+	       e->endings.items[e->endings_taken].time_ns + END_DELAY_NS <= now_ns)
+		end_thread(c, &e->endings.items[e->endings_taken++]);
+	if (e->endings_taken == e->endings.count)
+		e->endings.count = e->endings_taken = 0;
+}
+
+/* These numbers mean something else from now on. */
+static void end_threads_of(struct capture *c, uint32_t pid, uint32_t tid)
+{
+	struct ebpf_state *e = ebpf_of(c);
+	size_t kept = e->endings_taken;
+
+	for (size_t i = e->endings_taken; i < e->endings.count; i++) {
+		if (e->endings.items[i].pid == pid || e->endings.items[i].tid == tid)
+			end_thread(c, &e->endings.items[i]);
+		else
+			e->endings.items[kept++] = e->endings.items[i];
+	}
+	e->endings.count = kept;
+}
+
 static void handle_fork(struct capture *c, const struct pev_record *r)
 {
-	uint32_t known = map_find(&c->model.by_pid, r->pid);
+	uint32_t known;
 
+	end_threads_of(c, r->pid != r->task.ppid ? r->pid : 0, r->tid);
 	if (!follows(c, r))
 		return;
+	known = map_find(&c->model.by_pid, r->pid);
 	/* a number that comes back, of a process whose end was lost */
 	if (r->pid != r->task.ppid && known != MAP_NONE &&
 	    proc_process_at(&c->model, known)->scan_ns < r->time)
 		ebpf_take_slot(c, r->pid);
 	proc_model_fork(&c->model, r->pid, r->task.ppid, r->tid, r->task.ptid, r->time);
-}
-
-static void handle_exit(struct capture *c, const struct pev_record *r)
-{
-	if (!is_known(c, r->pid)) {
-		if (r->pid == r->tid && map_find(&ebpf_of(c)->slot_of_pid, r->pid) != MAP_NONE)
-			ebpf_take_slot(c, r->pid);
-		return;
-	}
-	proc_model_exit(&c->model, r->tid, r->time);
-	if (!is_known(c, r->pid))
-		ebpf_take_slot(c, r->pid);
 }
 
 static void handle_comm(struct capture *c, const struct pev_record *r)
@@ -64,6 +95,8 @@ static void handle_comm(struct capture *c, const struct pev_record *r)
 		return;
 	if (!r->comm.is_exec && map_find(&c->model.by_tid, r->tid) == MAP_NONE)
 		return; /* a thread that is no target */
+	if (r->comm.is_exec)
+		end_threads_of(c, r->pid, r->tid);
 	proc_model_comm(&c->model, r->pid, r->tid, r->comm.name, r->comm.is_exec, r->time);
 	if (!r->comm.is_exec)
 		return;
@@ -94,7 +127,7 @@ static void handle_side_band(struct capture *c, const struct pev_record *r)
 		handle_fork(c, r);
 		break;
 	case PEV_RECORD_EXIT:
-		handle_exit(c, r);
+		vec_push(&ebpf_of(c)->endings, (struct ebpf_ending){ r->pid, r->tid, r->time });
 		break;
 	case PEV_RECORD_LOST:
 		ebpf_of(c)->side_band_lost += r->lost;
@@ -195,11 +228,13 @@ void ebpf_drain(struct capture *c, uint64_t until_ns)
 
 		if (time == UINT64_MAX || time > until_ns)
 			break;
+		end_threads(c, time);
 		handle(c, &s, i);
 		s.times[i] = head_time(c, &s, i);
 		if (time > c->last_record_ns)
 			c->last_record_ns = time;
 	}
+	end_threads(c, until_ns);
 	free(s.times);
 	e->drained_ns = until_ns;
 	ebpf_publish_spaces(c);

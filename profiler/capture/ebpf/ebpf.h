@@ -39,6 +39,12 @@ struct ebpf_new_slot {
 	uint64_t time_ns;
 };
 
+/* The end of a thread that was told, while it may still be sampled. */
+struct ebpf_ending {
+	uint32_t pid, tid;
+	uint64_t time_ns;
+};
+
 #define EBPF_NO_EPOCH UINT64_MAX
 
 /* What the kernel program knows of a process of the model. */
@@ -104,6 +110,8 @@ struct ebpf_state {
 
 	VEC(struct ebpf_new_slot) new_slots;
 	size_t new_slots_taken;
+	VEC(struct ebpf_ending) endings;
+	size_t endings_taken;
 	struct map slot_of_pid;		    /* 0: none */
 	VEC(struct ebpf_process) processes; /* by index in the model */
 	struct ebpf_spaces spaces;

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/log.h"
 #include "profiler/capture/ebpf/ebpf.h"
 
 #define STACK_MAX (KERN_PARTS_MAX * KERN_PART_BYTES)
@@ -189,6 +190,16 @@ static void look_again(struct capture *c, const struct session_sample *s, enum u
 		proc_model_doubt(&c->model, s->process, s->time_ns);
 }
 
+static void log_walk(const struct session_sample *s, const struct kern_sample *sample,
+		     uint32_t count, enum unwind_status status)
+{
+	if (status == UNWIND_OK_STOP)
+		return;
+	log_debug("sample", "%u/%u %s in the kernel program after %u frames at %#llx%s", s->pid,
+		  s->tid, unwind_status_name(status), count,
+		  (unsigned long long)sample->fault_address, s->in_kernel ? ", in the kernel" : "");
+}
+
 static bool has_memory(enum unwind_status status)
 {
 	return status != UNWIND_KTHREAD && status != UNWIND_USER_WORKER &&
@@ -220,7 +231,8 @@ void ebpf_sample(struct capture *c, uint32_t ring, const struct kern_sample *sam
 		count = walk_here(c, &s, sample, stack, &status);
 	} else {
 		count = take_walk(c, sample, s.process, &status);
-		look_again(c, &s, status);
+		log_walk(&s, sample, count, status);
+		look_again(c, &s, (enum unwind_status)sample->status);
 	}
 	ebpf_touch_space(c, s.process);
 	session_write_sample(c, &s, count, status);
