@@ -19,6 +19,7 @@ struct kern_shared {
 struct kern_cpu {
 	int cpu;
 	int event; /* descriptor; -1: none */
+	int map;   /* of the ring; -1: it wakes nobody */
 	bool went_offline;
 	uint64_t idle_ns; /* as of the start, of all time */
 	struct kern_reader ring;
@@ -43,6 +44,7 @@ struct kern_sampler {
 
 	uint32_t possible; /* CPUs that may ever come */
 	uint32_t ring_bytes;
+	int wake; /* an epoll set of all rings */
 	VEC(struct kern_cpu) cpus;
 	bool started;
 	struct perf_event_attr attr;

@@ -1,10 +1,14 @@
 /* The rings, a CPU at a time. */
 #include <bpf/bpf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/log.h"
 #include "profiler/bpf/bridge.h"
 #include "profiler/bpf/explain.h"
 
@@ -91,9 +95,32 @@ uint32_t kern_ring_bytes(uint32_t cpus)
 	return bytes;
 }
 
+/* Where that fails, nobody is woken early: a full ring is counted. */
+static void watch_ring(struct kern_sampler *s, struct kern_cpu *c, int map)
+{
+	struct epoll_event each_wake = { .events = EPOLLIN | EPOLLET };
+
+	c->map = fcntl(map, F_DUPFD_CLOEXEC, 0);
+	if (c->map < 0 || epoll_ctl(s->wake, EPOLL_CTL_ADD, c->map, &each_wake) != 0)
+		log_debug("bpf", "the ring of CPU %d wakes nobody: %s", c->cpu, strerror(errno));
+}
+
+int kern_sampler_wake_fd(const struct kern_sampler *s)
+{
+	return s->wake;
+}
+
+void kern_sampler_clear_wake(struct kern_sampler *s)
+{
+	struct epoll_event events[16];
+
+	while (epoll_wait(s->wake, events, ARRAY_SIZE(events), 0) == ARRAY_SIZE(events))
+		;
+}
+
 struct error *kern_ring_add(struct kern_sampler *s, int cpu, struct kern_inner *ret)
 {
-	struct kern_cpu c = { .cpu = cpu, .event = -1 };
+	struct kern_cpu c = { .cpu = cpu, .event = -1, .map = -1 };
 	int map, errnum;
 
 	map = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "ring", 0, 0, s->ring_bytes, NULL);
@@ -107,6 +134,7 @@ struct error *kern_ring_add(struct kern_sampler *s, int cpu, struct kern_inner *
 		return kern_explain(errnum, what, "");
 	}
 	s->facts.map_bytes += kern_map_bytes(map);
+	watch_ring(s, &c, map);
 	vec_push(&s->cpus, c);
 	*ret = (struct kern_inner){ .outer = s->rings, .map = map, .index = (uint32_t)cpu };
 	return NULL;
@@ -114,8 +142,10 @@ struct error *kern_ring_add(struct kern_sampler *s, int cpu, struct kern_inner *
 
 void kern_rings_close(struct kern_sampler *s)
 {
-	for (size_t i = 0; i < s->cpus.count; i++)
+	for (size_t i = 0; i < s->cpus.count; i++) {
 		kern_reader_close(&s->cpus.items[i].ring);
+		fd_cleanup(&s->cpus.items[i].map);
+	}
 	vec_deinit(&s->cpus);
 }
 

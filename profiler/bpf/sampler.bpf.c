@@ -21,6 +21,7 @@ const volatile __u32 cgroup_level = 0;
 const volatile __u64 cgroup_id = 0;
 const volatile __u8 user_only = 0;
 const volatile __u8 debug_stacks = 0;
+const volatile __u64 wake_bytes = 0; /* in a ring */
 
 #define RED_ZONE_BYTES 128
 
@@ -139,6 +140,14 @@ static __always_inline __u32 check_memory(struct kern_scratch *k, struct task_st
 	return UNWIND_OK_STOP;
 }
 
+/* User space looks into the rings by itself; it is woken, which costs more than a sample, only
+ * where that would be too late. */
+static __always_inline __u64 wake_flag(void *ring)
+{
+	return bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA) > wake_bytes ? BPF_RB_FORCE_WAKEUP
+								       : BPF_RB_NO_WAKEUP;
+}
+
 /* --- sending the stack --- */
 
 struct send_context {
@@ -173,7 +182,7 @@ static long send_part(__u32 i, struct send_context *cx)
 	k->part.address = at;
 	k->part.size = size;
 	if (bpf_ringbuf_output(cx->ring, &k->part, offsetof(struct kern_part, bytes) + size,
-			       BPF_RB_NO_WAKEUP)) {
+			       wake_flag(cx->ring))) {
 		cx->c->parts_lost++;
 		k->sample.record.flags |= KERN_SAMPLE_PARTS_LOST;
 		return 1;
@@ -240,7 +249,7 @@ static __always_inline int emit(struct kern_scratch *k, void *ring)
 	if (n > KERN_FRAME_WORDS)
 		n = KERN_FRAME_WORDS;
 	return !bpf_ringbuf_output(ring, &k->sample, sizeof(k->sample) + n * sizeof(__u64),
-				   BPF_RB_NO_WAKEUP);
+				   wake_flag(ring));
 }
 
 static __always_inline void count_time(const struct kern_scratch *k, struct kern_counters *c,

@@ -5,15 +5,18 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "profiler/bpf/bridge.h"
 #include "profiler/bpf/explain.h"
 
 #define IN_FLIGHT_MAX (64u << 20)
+#define WAKE_PART     4 /* a ring that holds more than this part of its size wakes the drain */
 
 /* --- the programs --- */
 
@@ -33,6 +36,7 @@ static struct error *open_programs(struct kern_sampler *s, const struct kern_opt
 	p->rodata->cgroup_level = o->cgroup_level;
 	p->rodata->user_only = o->user_only;
 	p->rodata->debug_stacks = o->debug_stacks;
+	p->rodata->wake_bytes = s->ring_bytes / WAKE_PART;
 	return NULL;
 }
 
@@ -215,6 +219,9 @@ static struct error *load(struct kern_sampler *s, const struct kern_options *o)
 	TRY(load_object(s, o));
 	s->facts.load_cpu_ns = thread_cpu_ns() - started_ns;
 	TRY(share_memory(s, o));
+	s->wake = epoll_create1(EPOLL_CLOEXEC);
+	if (s->wake < 0)
+		return error_errno(errno, "cannot wait for rings");
 	TRY(add_inner_maps(s));
 	kern_slots_init(s);
 	return NULL;
@@ -227,7 +234,7 @@ struct error *kern_sampler_load(const struct kern_options *options, struct kern_
 	bool limit_known = getrlimit(RLIMIT_MEMLOCK, &limit) == 0;
 	struct error *err;
 
-	s->first_chunk = -1;
+	s->first_chunk = s->wake = -1;
 	err = load(s, options);
 	if (err) {
 		kern_sampler_destroy(s);
@@ -249,6 +256,7 @@ void kern_sampler_destroy(struct kern_sampler *s)
 	for (uint32_t i = 0; i < s->link_count; i++)
 		bpf_link__destroy(s->links[i]);
 	kern_rings_close(s);
+	fd_cleanup(&s->wake);
 	kern_chunks_close(s);
 	unshare(&s->slots_memory);
 	unshare(&s->owners_memory);

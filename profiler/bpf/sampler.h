@@ -108,6 +108,10 @@ void kern_ring_pop(struct kern_sampler *s, uint32_t ring);
 /* Bytes in the ring, in per cent of its size. */
 uint32_t kern_ring_fill(const struct kern_sampler *s, uint32_t ring);
 
+/* Readable when a ring is filling up faster than usual; until it is cleared. */
+int kern_sampler_wake_fd(const struct kern_sampler *s);
+void kern_sampler_clear_wake(struct kern_sampler *s);
+
 /* Bytes of stacks that were handled: the kernel program may send as many more. */
 void kern_sampler_handled(struct kern_sampler *s, uint64_t bytes);
 

@@ -50,6 +50,7 @@ static struct error *ebpf_open(struct capture *c, const struct capture_options *
 	TRY(side_band_open(&e->side_band));
 	for (size_t i = 0; i < e->side_band.cpus.count; i++)
 		vec_push(&c->wake_fds, e->side_band.cpus.items[i].fd);
+	vec_push(&c->wake_fds, kern_sampler_wake_fd(e->sampler));
 	e->ring_count = kern_sampler_ring_count(e->sampler);
 	e->rings = mem_calloc(e->ring_count, sizeof(*e->rings));
 	c->lag_ns = LAG_NS;

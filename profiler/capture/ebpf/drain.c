@@ -217,6 +217,7 @@ void ebpf_drain(struct capture *c, uint64_t until_ns)
 
 	s.count = s.side_band + s.rings + 1;
 	s.times = mem_alloc(s.count * sizeof(*s.times));
+	kern_sampler_clear_wake(e->sampler);
 	ebpf_refresh_slots(c);
 	if (is_filling(c) && until_ns != UINT64_MAX)
 		until_ns = session_now(); /* order matters less than what would be lost */
