@@ -16,6 +16,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/sink.h"
+#include "profiler/recording/children.h"
 #include "profiler/recording/encode.h"
 
 #define ROWS_CHUNK_BYTES ((size_t)256 << 10)
@@ -30,7 +31,7 @@ struct recording_writer {
 	struct encoder encoder;
 
 	VEC(struct map) location_ids; /* by file and flags: address -> location */
-	struct map stack_ids;	      /* (parent, location) -> stack */
+	struct children children;     /* of stacks */
 	struct map fact_ids;	      /* string -> index */
 	VEC(uint64_t) facts_written;
 
@@ -174,7 +175,7 @@ static void free_writer(struct recording_writer *w)
 	for (size_t i = 0; i < w->location_ids.count; i++)
 		map_deinit(&w->location_ids.items[i]);
 	vec_deinit(&w->location_ids);
-	map_deinit(&w->stack_ids);
+	children_deinit(&w->children);
 	map_deinit(&w->fact_ids);
 	vec_deinit(&w->facts_written);
 	encoder_deinit(&w->encoder);
@@ -275,15 +276,14 @@ uint32_t recording_add_location(struct recording_writer *w, const struct recordi
 
 uint32_t recording_add_stack(struct recording_writer *w, uint32_t parent, uint32_t location)
 {
-	uint32_t *id = map_at(&w->stack_ids, map_key2(parent, location));
+	uint32_t next_id = (uint32_t)w->tables.stacks.count, id;
 
-	if (*id == MAP_NONE) {
-		assert(parent < w->tables.stacks.count);
-		assert(location && location < w->tables.locations.count);
-		*id = (uint32_t)w->tables.stacks.count;
+	assert(parent < next_id);
+	assert(location && location < w->tables.locations.count);
+	id = children_intern(&w->children, w->tables.stacks.items, parent, location, next_id);
+	if (id == next_id)
 		vec_push(&w->tables.stacks, (struct recording_stack){ parent, location });
-	}
-	return *id;
+	return id;
 }
 
 void recording_add_sample(struct recording_writer *w, const struct recording_sample *s)
