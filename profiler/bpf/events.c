@@ -204,29 +204,26 @@ static void reach_cpu(struct kern_sampler *s, int cpu)
 		ioctl(c->event, PERF_EVENT_IOC_ENABLE, 0);
 }
 
-bool kern_sampler_follow_cpus(struct kern_sampler *s)
+void kern_sampler_follow_cpus(struct kern_sampler *s, void (*came)(void *context, int cpu),
+			      void *context)
 {
 	int online[KERN_MAX_CPUS];
 	uint32_t n = kern_cpus_online(online);
-	bool changed = false;
 
 	if (!s->started)
-		return false;
+		return;
 	for (uint32_t i = 0; i < s->cpus.count; i++) {
 		const struct kern_cpu *c = &s->cpus.items[i];
 
-		if (c->event >= 0 && !contains(online, n, c->cpu)) {
+		if (c->event >= 0 && !contains(online, n, c->cpu))
 			leave_cpu(s, i);
-			changed = true;
-		}
 	}
 	for (uint32_t i = 0; i < n; i++) {
 		const struct kern_cpu *c = find_cpu(s, online[i]);
 
 		if ((!c || c->event < 0) && (uint32_t)online[i] < s->possible) {
 			reach_cpu(s, online[i]);
-			changed = true;
+			came(context, online[i]);
 		}
 	}
-	return changed;
 }

@@ -59,9 +59,10 @@ struct error *kern_sampler_start(struct kern_sampler *s,
 void kern_sampler_stop(struct kern_sampler *s);
 
 /* Looks for CPUs that went offline, whose events are closed, and for those that came (back): they
- * get events, and a ring behind the others if they have none. Now and then while it runs; true
- * where something changed. */
-bool kern_sampler_follow_cpus(struct kern_sampler *s);
+ * get events, and a ring behind the others if they have none; then came(context, cpu) is called.
+ * Now and then while it runs. */
+void kern_sampler_follow_cpus(struct kern_sampler *s, void (*came)(void *context, int cpu),
+			      void *context);
 
 /* --- who is sampled --- */
 

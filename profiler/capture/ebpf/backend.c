@@ -6,9 +6,11 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "profiler/capture/ebpf/ebpf.h"
 
-#define LAG_NS 10000000ull
+#define LAG_NS		10000000ull
+#define LOOK_AT_CPUS_NS 1000000000ull
 
 static enum kern_target target_of(enum capture_target target)
 {
@@ -179,9 +181,31 @@ static struct error *ebpf_attach(struct capture *c)
 	return err;
 }
 
+/* What forked or was mapped there until now was not told. */
+static void cpu_came(void *session, int cpu)
+{
+	struct capture *c = session;
+	struct ebpf_state *e = ebpf_of(c);
+	uint32_t rings = kern_sampler_ring_count(e->sampler);
+
+	e->cpus_came++;
+	c->rescan_due = true;
+	if (!side_band_add_cpu(&e->side_band, cpu))
+		log_debug("capture", "cpu %d: nothing is told of forks there", cpu);
+	e->rings = mem_realloc_array(e->rings, rings, sizeof(*e->rings));
+	for (; e->ring_count < rings; e->ring_count++)
+		e->rings[e->ring_count] = (struct ebpf_ring){ 0 };
+}
+
 static void ebpf_tend(struct capture *c, uint64_t now_ns)
 {
+	struct ebpf_state *e = ebpf_of(c);
+
 	ebpf_reclaim(c, now_ns);
+	if (now_ns - e->looked_ns < LOOK_AT_CPUS_NS)
+		return;
+	e->looked_ns = now_ns;
+	kern_sampler_follow_cpus(e->sampler, cpu_came, c);
 }
 
 static void ebpf_stop(struct capture *c)

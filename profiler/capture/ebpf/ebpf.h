@@ -116,6 +116,8 @@ struct ebpf_state {
 	VEC(struct ebpf_process) processes; /* by index in the model */
 	struct ebpf_spaces spaces;
 	uint64_t drained_ns; /* up to there */
+	uint64_t looked_ns;  /* at which CPUs there are */
+	uint32_t cpus_came;  /* in mid-run */
 
 	uint64_t side_band_lost;
 	uint64_t cut_deferred, stale; /* deferred and not finished; walked with old mappings */

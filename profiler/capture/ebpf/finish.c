@@ -9,7 +9,6 @@
  */
 #include <inttypes.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "profiler/capture/ebpf/ebpf.h"
 
@@ -34,10 +33,9 @@ static void add_cpu(struct sums *sums, const struct kern_cpu_counts *n, uint64_t
 	uint64_t parts = k->emitted + k->filtered + k->idle + k->ring_full;
 
 	add_counters(&sums->counters, k);
-	if (n->went_offline) {
-		sums->offline++;
-		expected = k->entries; /* its own count is gone with it */
-	}
+	sums->offline += n->went_offline;
+	if (n->went_offline && expected < k->entries)
+		expected = k->entries; /* the rest of its count is gone with it */
 	sums->expected += expected;
 	sums->missed += expected > k->entries ? expected - k->entries : 0;
 	sums->error += k->entries > expected ? k->entries - expected : 0;
@@ -97,18 +95,13 @@ static void write_costs(struct capture *c, const struct kern_counters *k)
 static void write_diagnostics(struct capture *c, const struct sums *s)
 {
 	struct ebpf_state *e = ebpf_of(c);
-	long online = sysconf(_SC_NPROCESSORS_ONLN);
 
-	if (s->offline)
+	if (s->offline || e->cpus_came)
 		recording_add_diagnostic(c->writer, c->stop_ns,
-					 "%u CPUs went offline: what ran there before they came "
-					 "back was sampled, and nothing after",
-					 s->offline);
-	if (online > (long)e->ring_count)
-		recording_add_diagnostic(c->writer, c->stop_ns,
-					 "%ld CPUs came online while this was recorded: what ran "
-					 "there was not sampled",
-					 online - (long)e->ring_count);
+					 "CPUs changed while this was recorded: %u went offline, "
+					 "%u came (what ran there in the first second was not "
+					 "sampled)",
+					 s->offline, e->cpus_came);
 	if (e->spaces.too_many)
 		recording_add_diagnostic(c->writer, c->stop_ns,
 					 "%" PRIu64

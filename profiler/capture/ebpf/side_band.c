@@ -101,6 +101,21 @@ void side_band_close(struct side_band *b)
 	vec_deinit(&b->cpus);
 }
 
+bool side_band_add_cpu(struct side_band *b, int cpu)
+{
+	struct perf_event_attr attr = attributes(b->ring_bytes);
+	struct side_band_cpu new = { .cpu = cpu, .fd = open_event(&attr, cpu) };
+
+	if (new.fd < 0)
+		return false;
+	if (pev_ring_open(&new.ring, new.fd, b->ring_bytes) != 0) {
+		close(new.fd);
+		return false;
+	}
+	vec_push(&b->cpus, new);
+	return true;
+}
+
 uint64_t side_band_head(struct side_band *b, size_t i)
 {
 	const struct perf_event_header *header;

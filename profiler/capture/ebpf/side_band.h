@@ -27,6 +27,9 @@ struct side_band {
 struct error *side_band_open(struct side_band *b) MUST_USE;
 void side_band_close(struct side_band *b);
 
+/* A CPU came, or came back: the event that it had before is dead. False: it cannot be opened. */
+bool side_band_add_cpu(struct side_band *b, int cpu);
+
 /* The time of a CPU's oldest record; UINT64_MAX: there is none. */
 uint64_t side_band_head(struct side_band *b, size_t i);
 
