@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "profiler/analysis/health.h"
 #include "profiler/analysis/naming.h"
+#include "profiler/analysis/target.h"
 #include "symbolizer/demangle.h"
 
 #define NOT_YET	    UINT32_MAX
@@ -447,27 +448,14 @@ static void add_types(struct translation *t, uint32_t *ret)
 	}
 }
 
-/* The words of the command, for people. */
-static void add_command(struct translation *t)
-{
-	const struct recording *r = t->r;
-
-	for (size_t i = 0; i < r->command.count; i++) {
-		if (i)
-			buf_add_char(&t->text, ' ');
-		text_add_printable(&t->text, intern_get(&r->strings, r->command.items[i]),
-				   intern_len(&r->strings, r->command.items[i]));
-	}
-}
-
-/* What stands above a picture: the command, of which long ones are cut, and how good the stacks
- * are. */
+/* What stands above a picture: what was recorded, of which long ones are cut, and how good the
+ * stacks are. */
 static void add_title(struct translation *t, const struct health *h)
 {
 	size_t kept = 0, next;
 
 	buf_clear(&t->text);
-	add_command(t);
+	target_add(&t->text, t->r);
 	while (kept < t->text.len && kept < TITLE_BYTES) {
 		next = utf8_sequence(t->text.data + kept, t->text.len - kept);
 		kept += next ? next : 1;
@@ -500,9 +488,9 @@ static void add_comments(struct translation *t)
 
 	health_of(r, &h);
 	buf_clear(&t->text);
-	if (r->command.count) {
-		buf_add_str(&t->text, "command: ");
-		add_command(t);
+	if (r->command.count || r->target) {
+		buf_add_str(&t->text, r->command.count ? "command: " : "target: ");
+		target_add(&t->text, r);
 	}
 	add_comment(t);
 	if (r->host)

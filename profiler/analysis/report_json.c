@@ -107,6 +107,12 @@ static void write_recording(struct json *j, const struct recording *r)
 		json_strn(j, intern_get(&r->strings, r->command.items[i]),
 			  intern_len(&r->strings, r->command.items[i]));
 	json_array_end(j);
+	json_key(j, "target");
+	if (r->target)
+		json_strn(j, intern_get(&r->strings, r->target),
+			  intern_len(&r->strings, r->target));
+	else
+		json_null(j);
 	key_string(j, "host", &r->strings, r->host);
 	key_string(j, "backend", &r->strings, r->backend);
 	json_key(j, "backend_reason");

@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "profiler/analysis/report.h"
 #include "profiler/analysis/summary.h"
+#include "profiler/analysis/target.h"
 
 /* As code: what would end the cell or the code is replaced. */
 static void add_code(struct buf *out, const char *s, size_t n)
@@ -24,21 +25,15 @@ static void add_code(struct buf *out, const char *s, size_t n)
 
 static void add_title(const struct report *r, struct buf *b)
 {
-	CLEANUP(buf_deinit) struct buf command = { 0 };
+	CLEANUP(buf_deinit) struct buf target = { 0 };
 
 	buf_add_str(b, "### Profile of ");
-	if (!r->recording || !r->recording->command.count) {
+	if (r->recording)
+		target_add(&target, r->recording);
+	if (target.len)
+		add_code(b, target.data, target.len);
+	else
 		add_code(b, r->file, strlen(r->file));
-	} else {
-		for (size_t i = 0; i < r->recording->command.count; i++) {
-			uint32_t word = r->recording->command.items[i];
-			if (i)
-				buf_add_char(&command, ' ');
-			buf_add(&command, intern_get(&r->recording->strings, word),
-				intern_len(&r->recording->strings, word));
-		}
-		add_code(b, command.data, command.len);
-	}
 	buf_add_str(b, "\n\n");
 }
 

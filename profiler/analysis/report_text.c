@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "profiler/analysis/report.h"
 #include "profiler/analysis/summary.h"
+#include "profiler/analysis/target.h"
 
 #define BOLD	"\033[1m"
 #define RED	"\033[31m"
@@ -38,15 +39,9 @@ static void add_head(const struct report *r, struct buf *b)
 {
 	color_start(r, b, BOLD);
 	summary_add_name(b, r->file, strlen(r->file), 0);
-	if (r->recording && r->recording->command.count) {
+	if (r->recording && (r->recording->command.count || r->recording->target)) {
 		buf_add_str(b, ": ");
-		for (size_t i = 0; i < r->recording->command.count; i++) {
-			uint32_t word = r->recording->command.items[i];
-			if (i)
-				buf_add_char(b, ' ');
-			text_add_printable(b, intern_get(&r->recording->strings, word),
-					   intern_len(&r->recording->strings, word));
-		}
+		target_add(b, r->recording);
 	}
 	color_end(r, b, BOLD);
 	buf_add_char(b, '\n');

@@ -29,6 +29,7 @@ static struct error *create_recording(struct capture *c, const struct capture_op
 	struct recording_info info = {
 		.command =
 			o->target == CAPTURE_COMMAND ? (const char *const *)o->command.argv : NULL,
+		.target = o->target_name,
 		.backend = c->backend->name,
 		.backend_reason = c->backend_reason,
 		.start_ns = c->created_ns,

@@ -55,6 +55,7 @@ struct capture_options {
 	struct capture_command command;
 	const uint32_t *ids;
 	size_t id_count;
+	const char *target_name; /* for people, where no command is recorded; NULL: none */
 	uint64_t cgroup_id;
 	uint32_t cgroup_level; /* how deep it lies: 0 is the root of all */
 

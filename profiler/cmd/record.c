@@ -365,8 +365,28 @@ static void fill_command(const struct record *r, struct capture_command *ret)
 	ret->environment = r->sudo.environment;
 }
 
+/* What is recorded where it is no command, for titles. */
+static char *name_of_target(const struct record *r)
+{
+	switch (r->target) {
+	case CAPTURE_COMMAND:
+		break;
+	case CAPTURE_PROCESSES:
+		return mem_printf("process%s %s", strchr(r->processes, ',') ? "es" : "",
+				  r->processes);
+	case CAPTURE_THREADS:
+		return mem_printf("thread%s %s", strchr(r->threads, ',') ? "s" : "", r->threads);
+	case CAPTURE_ALL:
+		return mem_strdup("all CPUs");
+	case CAPTURE_CGROUP:
+		return mem_printf("cgroup %s", r->group.name);
+	}
+	return NULL;
+}
+
 static struct error *start(struct record *r, struct capture **ret, int *ret_status)
 {
+	CLEANUP(mem_cleanup) char *name = name_of_target(r);
 	/* `-p PID -- sleep 10`: the words are no target but a clock */
 	bool is_timed = r->target != CAPTURE_COMMAND && *r->words;
 	int ignored;
@@ -375,6 +395,7 @@ static struct error *start(struct record *r, struct capture **ret, int *ret_stat
 		.frequency_hz = r->frequency_hz,
 		.event = r->event,
 		.target = r->target,
+		.target_name = name,
 		.ids = r->ids.items,
 		.id_count = r->ids.count,
 		.cgroup_id = r->group.id,

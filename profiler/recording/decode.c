@@ -108,6 +108,8 @@ static struct error *decode_head(struct decoder *d, struct cursor c)
 		vec_push(&d->statuses, status_of(intern_get(&r->strings, next_string(d, &c))));
 	if (cursor_ok(&c) && cursor_left(&c)) /* since 1.1 */
 		r->backend_reason = next_string(d, &c);
+	if (cursor_ok(&c) && cursor_left(&c))
+		r->target = next_string(d, &c);
 	return cursor_ok(&c) ? NULL : damaged("a head that ends early");
 }
 

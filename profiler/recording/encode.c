@@ -145,6 +145,7 @@ void encode_head(struct encoder *e, const struct recording *r, const uint32_t *s
 	for (size_t i = 0; i < UNWIND_STATUS_COUNT; i++)
 		buf_add_uleb(raw, status_names[i]);
 	buf_add_uleb(raw, r->backend_reason);
+	buf_add_uleb(raw, r->target);
 	make_chunk(e, RECORDING_CHUNK_HEAD, 0);
 }
 

@@ -144,6 +144,7 @@ const char *recording_chunk_name(enum recording_chunk kind);
 struct recording_info {
 	const char *const
 		*command;    /* the words of the command, ended by NULL; NULL when attached */
+	const char *target;  /* for people, where there is no command: "all CPUs"; or NULL */
 	const char *backend; /* "perf" */
 	const char *backend_reason; /* why it is not a better one; NULL: there is none */
 	uint64_t start_ns;	    /* CLOCK_MONOTONIC */
@@ -205,6 +206,7 @@ const struct recording *recording_written(const struct recording_writer *w);
 struct recording {
 	struct intern strings; /* ids as in the file */
 	VEC(uint32_t) command; /* strings */
+	uint32_t target;       /* string: what was recorded where there is no command, for people */
 	uint32_t backend;
 	uint32_t backend_reason; /* string: why it is not a better one; 0: there is none */
 	uint32_t host;		 /* string: "NODE, Linux RELEASE, MACHINE" */

@@ -145,6 +145,8 @@ static void write_head(struct recording_writer *w, const struct recording_info *
 	t->start_ns = info->start_ns;
 	t->start_wall_ns = info->start_wall_ns;
 	t->backend = add_text(w, info->backend);
+	if (info->target)
+		t->target = add_text(w, info->target);
 	if (info->backend_reason)
 		t->backend_reason = add_text(w, info->backend_reason);
 	for (size_t i = 0; info->command && info->command[i]; i++)

@@ -75,7 +75,8 @@ ADDS_UP='l["expected_samples"] > 0 and l["unaccounted_samples"] == 0 and l["prog
 	[[ $output == *"the CPUs were busy "*" % of the time, idle "*" %"* ]]
 	grep -q '^burner_one;_start;' all.folded
 	grep -q '^burner_two;_start;' all.folded
-	holds all.cprof "$ADDS_UP and f['whole_machine'] == 1 and f['filtered_samples'] == 0"
+	cprof report all.cprof | grep -q '^all.cprof: all CPUs$'
+	holds all.cprof "$ADDS_UP and r['target'] == 'all CPUs' and f['whole_machine'] == 1 and f['filtered_samples'] == 0"
 	holds all.cprof 'f["frequency_hz"] == 99 and h["samples"] > 150'
 	idle=$(awk '{ for (i = 2; i <= 9; i++) all[NR] += $i; idle[NR] = $5 + $6 }
 	            END { print 100 * (idle[2] - idle[1]) / (all[2] - all[1]) }' stat.txt)

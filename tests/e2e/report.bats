@@ -42,7 +42,7 @@ recorded() { # skips where this machine lets nobody record
 	[ "$status" = 0 ]
 	[[ ${lines[0]} == *"./burner"* ]]
 	[[ $output == *"complete "*" %"* ]]
-	[[ $output == *"ledger: "*" expected, "*" recorded"* ]]
+	[[ $output == *"ledger: "*" expected"*" recorded"* ]]
 	hottest=$(grep -A1 'function$' <<<"$output" | tail -1)
 	[[ $hottest == *"burn" ]]
 	cprof report --json burner.cprof | python3 -c '

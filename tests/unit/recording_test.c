@@ -157,6 +157,7 @@ static struct recording_writer *open_writer(const char *path)
 	struct recording_info info = { .command = command,
 				       .backend = "perf",
 				       .backend_reason = "no BTF",
+				       .target = "all CPUs",
 				       .start_ns = 12345678901ULL,
 				       .start_wall_ns = 1700000000000000000ULL };
 	struct recording_writer *w;
@@ -352,6 +353,7 @@ static void tables_are_read_as_added(void **state)
 	assert_string_equal(intern_get(&r.strings, r.command.items[2]), "a b\n;");
 	assert_string_equal(intern_get(&r.strings, r.backend), "perf");
 	assert_string_equal(intern_get(&r.strings, r.backend_reason), "no BTF");
+	assert_string_equal(intern_get(&r.strings, r.target), "all CPUs");
 	assert_true(intern_len(&r.strings, r.host) > 0);
 	assert_int_equal(r.start_ns, 12345678901ULL);
 	assert_int_equal(r.start_wall_ns, 1700000000000000000ULL);
