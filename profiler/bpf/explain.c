@@ -6,7 +6,6 @@
 #include <linux/bpf.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -173,6 +172,21 @@ struct error *kern_explain_limits(const struct kern_limits *l)
 
 /* --- what failed --- */
 
+#define MEMORY_HINT                                                                                \
+	"the kernel program's memory counts as cprof's: raise the limit of its control group "     \
+	"(memory.max; MemoryMax= of a systemd unit, --memory of a container)"
+
+struct error *kern_explain_memory(uint64_t left, uint64_t needed)
+{
+	struct error *err;
+
+	err = error_new(ERR_SYSTEM,
+			"too little memory to unwind in the kernel: it takes %" PRIu64
+			" MiB, and %" PRIu64 " MiB are left",
+			needed >> 20, left >> 20);
+	return error_hint(err, MEMORY_HINT);
+}
+
 struct error *kern_explain_with(const struct kern_limits *l, int errnum, const char *what,
 				const char *words)
 {
@@ -183,9 +197,7 @@ struct error *kern_explain_with(const struct kern_limits *l, int errnum, const c
 	switch (errnum) {
 	case ENOMEM:
 		err = error_errno(errnum, "%s", what);
-		return error_hint(err, "the kernel program's memory counts as cprof's: a limit of "
-				       "its control group (memory.max; MemoryMax= of a systemd "
-				       "unit, --memory of a container) has to leave 64 MiB for it");
+		return error_hint(err, MEMORY_HINT);
 	case EMFILE:
 		err = error_new(ERR_SYSTEM, "%s: too few file descriptors: cprof may open %" PRIu64,
 				what, l->perf.nofile);
@@ -218,20 +230,4 @@ struct error *kern_explain(int errnum, const char *what, const char *words)
 
 	kern_limits_read(&l, !is_about_memory);
 	return kern_explain_with(&l, errnum, what, words);
-}
-
-struct error *kern_probe(void)
-{
-	struct rlimit limit;
-	bool known = getrlimit(RLIMIT_MEMLOCK, &limit) == 0;
-	struct kern_limits l;
-
-	kern_limits_read(&l, true);
-	/* libbpf raises it where it believes that the kernel charges maps to it */
-	if (known)
-		setrlimit(RLIMIT_MEMLOCK, &limit);
-#ifndef __x86_64__
-	return error_new(ERR_UNSUPPORTED, "unwinding in the kernel: not on this architecture yet");
-#endif
-	return kern_explain_limits(&l);
 }

@@ -35,4 +35,8 @@ struct error *kern_explain_with(const struct kern_limits *l, int errnum, const c
 				const char *words) MUST_USE;
 struct error *kern_explain(int errnum, const char *what, const char *words) MUST_USE;
 
+/* The error of a machine, or a control group, that has less memory left than loading takes. Pure.
+ */
+struct error *kern_explain_memory(uint64_t left, uint64_t needed) MUST_USE;
+
 #endif

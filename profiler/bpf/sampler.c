@@ -3,6 +3,7 @@
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -12,11 +13,22 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/log.h"
 #include "profiler/bpf/bridge.h"
 #include "profiler/bpf/explain.h"
+#include "profiler/process/memory.h"
 
 #define IN_FLIGHT_MAX (64u << 20)
 #define WAKE_PART     4 /* a ring that holds more than this part of its size wakes the drain */
+
+/* What loading takes: the kernel's description of its types, the verifier's states, the maps but
+ * for the rings; and what cprof needs beside. */
+#define LOADING_BYTES (32u << 20)
+
+/* Descriptors: of maps, programs and links; of a CPU, for its ring while it is made, its event, and
+ * the session's own. */
+#define LOADING_FILES 48
+#define CPU_FILES     4
 
 /* --- the programs --- */
 
@@ -50,9 +62,14 @@ static void destroy_programs(struct kern_sampler *s)
 	sampler_bpf__destroy(s->programs);
 }
 #else
-static struct error *open_programs(struct kern_sampler *s, const struct kern_options *o)
+static struct error *not_here(void)
 {
 	return error_new(ERR_UNSUPPORTED, "unwinding in the kernel: not on this architecture yet");
+}
+
+static struct error *open_programs(struct kern_sampler *s, const struct kern_options *o)
+{
+	return not_here();
 }
 
 static int load_programs(struct kern_sampler *s)
@@ -208,6 +225,39 @@ static struct error *add_inner_maps(struct kern_sampler *s)
 
 /* --- the sampler --- */
 
+/* Room for the descriptors: the soft limit may be raised to the hard one. Without room libbpf
+ * leaves maps out, and what it says is a riddle. */
+static struct error *check_files(uint32_t cpus)
+{
+	size_t need = LOADING_FILES + (size_t)CPU_FILES * cpus;
+	struct rlimit limit;
+	int lowest = fcntl(0, F_DUPFD_CLOEXEC, 0); /* about as many as are open */
+
+	if (lowest >= 0) {
+		close(lowest);
+		need += (size_t)lowest;
+	}
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || need <= limit.rlim_cur)
+		return NULL;
+	if (need <= limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max;
+		if (setrlimit(RLIMIT_NOFILE, &limit) == 0)
+			return NULL;
+	}
+	return kern_explain(EMFILE, "loading the sampling program", "");
+}
+
+/* Over a control group's limit maps are refused, but the memory for loading them is not: the kernel
+ * would kill cprof. */
+static struct error *check_memory(uint32_t ring_bytes, uint32_t cpus)
+{
+	uint64_t left = proc_memory_left(), needed = LOADING_BYTES + (uint64_t)ring_bytes * cpus;
+
+	log_debug("bpf", "%" PRIu64 " KiB of memory left, %" PRIu64 " KiB needed", left / 1024,
+		  needed / 1024);
+	return left < needed ? kern_explain_memory(left, needed) : NULL;
+}
+
 static struct error *load(struct kern_sampler *s, const struct kern_options *o)
 {
 	uint64_t started_ns = thread_cpu_ns();
@@ -216,6 +266,8 @@ static struct error *load(struct kern_sampler *s, const struct kern_options *o)
 	s->ring_bytes = o->ring_bytes ? o->ring_bytes : kern_ring_bytes(s->possible);
 	kern_object_take_words();
 	kern_object_forget_words();
+	TRY(check_memory(s->ring_bytes, s->possible));
+	TRY(check_files(s->possible));
 	TRY(load_object(s, o));
 	s->facts.load_cpu_ns = thread_cpu_ns() - started_ns;
 	TRY(share_memory(s, o));
@@ -277,4 +329,22 @@ void kern_sampler_facts(struct kern_sampler *s, struct kern_facts *ret)
 		ret->run_ns = info.run_time_ns;
 		ret->run_count = info.run_cnt;
 	}
+}
+
+struct error *kern_probe(void)
+{
+	struct rlimit limit;
+	bool limit_known = getrlimit(RLIMIT_MEMLOCK, &limit) == 0;
+	uint32_t cpus = kern_cpus_possible();
+	struct kern_limits l;
+
+#ifndef __x86_64__
+	return not_here();
+#endif
+	kern_object_take_words();
+	kern_limits_read(&l, true);
+	if (limit_known) /* libbpf may have lifted it: see kern_sampler_load() */
+		setrlimit(RLIMIT_MEMLOCK, &limit);
+	TRY(kern_explain_limits(&l));
+	return check_memory(kern_ring_bytes(cpus), cpus);
 }

@@ -3,14 +3,20 @@
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <linux/membarrier.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "profiler/bpf/bridge.h"
+#include "profiler/process/memory.h"
 
 #define CHUNK_BYTES (sizeof(uint32_t) << UNWIND_CHUNK_SHIFT)
+
+/* What a chunk has to leave of the memory: over a limit the kernel refuses a map, but kills cprof
+ * for memory of its own. */
+#define LEAVE_BYTES (8u << 20)
 
 int kern_chunk_make(struct kern_sampler *s, struct kern_inner *ret)
 {
@@ -45,7 +51,8 @@ uint32_t *kern_sampler_add_chunk(void *sampler, uint32_t index)
 
 	if (index < s->chunk_count)
 		return s->chunks[index];
-	errnum = kern_chunk_make(s, &inner);
+	errnum = proc_memory_left() < CHUNK_BYTES + LEAVE_BYTES ? ENOMEM
+								: kern_chunk_make(s, &inner);
 	if (!errnum) {
 		kern_inner_put(&inner, 1);
 		close(inner.map);

@@ -219,6 +219,31 @@ ADDS_UP='l["expected_samples"] > 0 and l["unaccounted_samples"] == 0 and l["prog
 	[[ $output == *$'\nbackend perf, not ebpf: '*"pid namespace"* ]]
 }
 
+# Makes the control group $box, whose processes may use no more than so many bytes: LIMIT
+limit_memory() {
+	if [ -e /sys/fs/cgroup/memory/memory.limit_in_bytes ]; then
+		box=/sys/fs/cgroup/memory$(sed -n 's/^[0-9]*:memory://p' /proc/self/cgroup)/cprof-test-$$
+		mkdir "$box" && echo "$1" >"$box/memory.limit_in_bytes"
+	else
+		box=/sys/fs/cgroup/cprof-test-$$
+		echo +memory >/sys/fs/cgroup/cgroup.subtree_control && mkdir "$box" && echo "$1" >"$box/memory.max"
+	fi
+}
+
+@test "too little memory: perf with the reason, instead of the kernel's killer" {
+	[ "$(id -u)" = 0 ] || skip "needs root to set a limit"
+	limit_memory 28M 2>/dev/null || skip "no control group's memory can be limited here"
+	run sh -c 'echo $$ >"$0/cgroup.procs" && exec "$@"' "$box" \
+		cprof record -o x.cprof --stdout /dev/null "$FIXTURES/burn" 1
+	rmdir "$box"
+	echo "$output"
+	[ "$status" -eq 0 ]
+	[[ $output == *$'\nbackend perf, not ebpf: too little memory to unwind in the kernel'* ]]
+	run prlimit --nofile=20:20 "$CPROF_BUILD/cprof" record --backend ebpf -o x.cprof true
+	[ "$status" -eq 1 ]
+	[[ $output == *"too few file descriptors"*"ulimit -n"* ]]
+}
+
 @test "two capabilities in place of root" {
 	[ "$(id -u)" = 0 ] || skip "runs as another user only as root"
 	mkdir open && chmod 777 open && cd open
