@@ -143,6 +143,29 @@ bool proc_threads(uint32_t pid, struct proc_ids *tids)
 	return true;
 }
 
+bool proc_has_ended(uint32_t pid)
+{
+	struct proc_ids tids = { 0 };
+	char path[64], state = 'X', *text = NULL;
+	struct error *err;
+
+	snprintf(path, sizeof(path), "/proc/%u/stat", pid);
+	err = file_read_proc(path, 1024, &text, NULL);
+	if (!err) {
+		const char *end = strrchr(text, ')'); /* a name may have anything in it */
+
+		if (end)
+			sscanf(end, ") %c", &state);
+	}
+	error_free(err);
+	free(text);
+	/* a process whose first thread has ended may have others that run */
+	bool lives = (state != 'Z' && state != 'X') || (proc_threads(pid, &tids) && tids.count > 1);
+
+	vec_deinit(&tids);
+	return !lives;
+}
+
 struct error *proc_check_namespace(void)
 {
 	struct stat st;

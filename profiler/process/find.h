@@ -26,6 +26,9 @@ struct error *proc_find(const char *list, struct proc_ids *ids, struct buf *list
 /* Adds the threads of a process; false where it is gone. */
 bool proc_threads(uint32_t pid, struct proc_ids *tids);
 
+/* Whether a process is gone, or has ended and only waits to be asked for its status. */
+bool proc_has_ended(uint32_t pid);
+
 /* Adds the children of all processes of the list, and theirs, that are not in it yet. */
 void proc_descendants(struct proc_ids *pids);
 

@@ -92,6 +92,20 @@ can_sample() {
 	[ "$(total sleep.folded)" -le 120 ]
 }
 
+@test "a process that has ended, and whose parent has not asked for its status, is no target" {
+	can_sample
+	sh -c 'sleep 0.2 & echo $! >pid; exec sleep 20' &
+	parent=$!
+	for _ in $(seq 50); do
+		[ -s pid ] && grep -qs '^State:.Z' "/proc/$(cat pid)/status" && break
+		sleep 0.1
+	done
+	run timeout 10 "$CPROF" record -o x.folded --duration 20 -p "$(cat pid)"
+	kill $parent
+	[ "$status" -eq 1 ]
+	[[ "$output" == *"have ended"* ]]
+}
+
 @test "forks and execs are followed, each process under its own name" {
 	can_sample
 	cp "$(burn)" ./child_a

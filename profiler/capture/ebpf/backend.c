@@ -96,6 +96,8 @@ static void scan_process(struct capture *c, uint32_t pid)
 {
 	struct proc_ids tids = { 0 };
 
+	if (proc_has_ended(pid))
+		return;
 	proc_threads(pid, &tids);
 	for (size_t t = 0; t < tids.count; t++)
 		proc_model_thread(&c->model, pid, tids.items[t], session_now());
