@@ -8,7 +8,7 @@ from harness import need
 PYTHON = """
 import json, re
 def fib(n): return n if n < 2 else fib(n - 1) + fib(n - 2)
-for i in range(6):
+for i in range(30):
     fib(24)
     json.loads(json.dumps([{"a": j, "b": [str(j)] * 5} for j in range(20000)]))
     re.findall(r"(\\w+)=(\\d+)", "key=12 other=34 " * 20000)
@@ -17,7 +17,7 @@ for i in range(6):
 
 SQL = """
 create table t(a integer, b text);
-with recursive c(x) as (select 1 union all select x + 1 from c where x < 400000)
+with recursive c(x) as (select 1 union all select x + 1 from c where x < 1000000)
 insert into t select x * 7919 % 100003, 'row ' || x from c;
 create index i on t(a);
 select count(*), sum(length(b)) from t where a in (select a from t where b like '%9%');
