@@ -179,7 +179,8 @@ static void leave_cpu(struct kern_sampler *s, uint32_t ring)
 	c->event = -1;
 }
 
-static void reach_cpu(struct kern_sampler *s, int cpu)
+/* False where it cannot be sampled now. */
+static bool reach_cpu(struct kern_sampler *s, int cpu)
 {
 	struct kern_cpu *c = find_cpu(s, cpu);
 	struct kern_inner inner;
@@ -192,16 +193,20 @@ static void reach_cpu(struct kern_sampler *s, int cpu)
 		if (err) {
 			log_debug("bpf", "cpu %d: %s", cpu, error_message(err));
 			error_free(err);
-			return;
+			return false;
 		}
 		kern_inner_put(&inner, 1);
 		close(inner.map);
+		log_debug("bpf", "cpu %d: its ring: %s", cpu, strerror(inner.errnum));
 		c = vec_last(&s->cpus);
+		c->idle_ns = idle_ns(cpu);
 	}
 	errnum = open_event(s, c, &attaching);
 	log_debug("bpf", "cpu %d came: %s", cpu, strerror(errnum));
-	if (!errnum)
-		ioctl(c->event, PERF_EVENT_IOC_ENABLE, 0);
+	if (errnum)
+		return false;
+	ioctl(c->event, PERF_EVENT_IOC_ENABLE, 0);
+	return true;
 }
 
 void kern_sampler_follow_cpus(struct kern_sampler *s, void (*came)(void *context, int cpu),
@@ -221,9 +226,8 @@ void kern_sampler_follow_cpus(struct kern_sampler *s, void (*came)(void *context
 	for (uint32_t i = 0; i < n; i++) {
 		const struct kern_cpu *c = find_cpu(s, online[i]);
 
-		if ((!c || c->event < 0) && (uint32_t)online[i] < s->possible) {
-			reach_cpu(s, online[i]);
+		if ((!c || c->event < 0) && (uint32_t)online[i] < s->possible &&
+		    reach_cpu(s, online[i]))
 			came(context, online[i]);
-		}
 	}
 }

@@ -7,9 +7,14 @@
 
 #include <dirent.h>
 #include <linux/capability.h>
+#include <linux/filter.h>
 #include <linux/perf_event.h>
+#include <linux/seccomp.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -449,6 +454,112 @@ static void two_at_once(void **state)
 	end_child(pid);
 }
 
+/* --- CPUs that come and go --- */
+
+#define ONLINE "/sys/devices/system/cpu/online"
+
+static void set_online(const char *file, const char *list)
+{
+	FILE *out = fopen(file, "w");
+
+	assert_non_null(out);
+	fputs(list, out);
+	fclose(out);
+}
+
+static void see_cpu(void *context, int cpu)
+{
+	int *seen = context;
+
+	seen[0]++;
+	seen[1] = cpu;
+}
+
+/* The samples of a child that burns on one CPU, of 0.2 s. */
+static uint64_t samples_on(struct kern_sampler *s, int cpu)
+{
+	struct drained d = { 0 };
+	cpu_set_t set;
+	uint32_t slot;
+	pid_t pid = start_child(burn);
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	sched_setaffinity(pid, sizeof(set), &set);
+	assert_no_error(kern_sampler_add_process(s, (uint32_t)pid, true, &slot));
+	drain_for(s, 200000000, &d, (uint32_t)pid);
+	end_child(pid);
+	drain(s, &d, (uint32_t)pid);
+	return d.of_target;
+}
+
+static struct kern_cpu_counts counts_of(struct kern_sampler *s, uint32_t ring)
+{
+	struct kern_cpu_counts c;
+
+	kern_sampler_counts(s, ring, &c);
+	return c;
+}
+
+/* The kernel's list of CPUs is covered by one of our own: none of them goes offline. */
+static void cpus_come_and_go(void **state)
+{
+	struct kern_options o = { .target = KERN_TARGET_PROCESSES };
+	char file[] = "/tmp/cprof-online-XXXXXX";
+	int fd = mkstemp(file), seen[2] = { 0 };
+	struct kern_sampler *s;
+
+	need_bpf();
+	assert_true(fd >= 0);
+	close(fd);
+	set_online(file, "0\n");
+	if (sysconf(_SC_NPROCESSORS_ONLN) < 2 || unshare(CLONE_NEWNS) != 0 ||
+	    mount("", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+	    mount(file, ONLINE, NULL, MS_BIND, NULL) != 0) {
+		unlink(file);
+		skip_because("needs two CPUs, and root, to show this process another list of them");
+	}
+	s = load(&o);
+	assert_int_equal(kern_sampler_ring_count(s), 1);
+	kern_sampler_follow_cpus(s, see_cpu, seen); /* not started: nothing to follow */
+	assert_no_error(kern_sampler_start(s, &clock_attr));
+	set_online(file, "0\n");
+	kern_sampler_follow_cpus(s, see_cpu, seen);
+	assert_int_equal(seen[0], 0);
+	assert_int_equal(samples_on(s, 1), 0);
+
+	set_online(file, "0-1\n"); /* one that was never there */
+	kern_sampler_follow_cpus(s, see_cpu, seen);
+	kern_sampler_follow_cpus(s, see_cpu, seen);
+	assert_int_equal(seen[0], 1);
+	assert_int_equal(seen[1], 1);
+	assert_int_equal(kern_sampler_ring_count(s), 2);
+	assert_int_equal(kern_sampler_ring_cpu(s, 1), 1);
+	assert_in_range(samples_on(s, 1), 5, 1000);
+	assert_false(counts_of(s, 1).went_offline);
+
+	set_online(file, "0\n");
+	kern_sampler_follow_cpus(s, see_cpu, seen);
+	uint64_t count = counts_of(s, 1).count;
+	assert_true(counts_of(s, 1).went_offline);
+	assert_in_range(count, 100000000, UINT64_C(100000000000));
+	assert_int_equal(samples_on(s, 1), 0);
+	assert_int_equal(counts_of(s, 1).count, count);
+	assert_int_equal(kern_sampler_ring_count(s), 2);
+
+	set_online(file, "0-1\n");
+	kern_sampler_follow_cpus(s, see_cpu, seen);
+	assert_int_equal(seen[0], 2);
+	assert_int_equal(kern_sampler_ring_count(s), 2);
+	assert_in_range(samples_on(s, 1), 5, 1000);
+	assert_true(counts_of(s, 1).count > count + 100000000);
+	kern_sampler_stop(s);
+	check_ledger(s);
+	kern_sampler_destroy(s);
+	umount2(ONLINE, MNT_DETACH);
+	unlink(file);
+}
+
 /* --- refusals --- */
 
 /* Tries to load where `prepare` has taken something away; the words of the error. */
@@ -464,6 +575,7 @@ static char *refused(void (*prepare)(void))
 		struct kern_options o = { .target = KERN_TARGET_PROCESSES };
 		struct kern_sampler *s = NULL;
 
+		dup2(out[1], STDERR_FILENO); /* nobody prints there by himself */
 		prepare();
 		struct error *err = kern_sampler_load(&o, &s);
 		dprintf(out[1], "%s\n%s\n", err ? error_message(err) : "loaded",
@@ -527,6 +639,42 @@ static void few_files(void)
 	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+static void no_membarrier(void)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_membarrier, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EINVAL),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = { ARRAY_SIZE(code), code };
+	struct kern_options o = { .target = KERN_TARGET_PROCESSES };
+	struct kern_sampler *s = NULL;
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+		_exit(77);
+	error_free(kern_sampler_load(&o, &s));
+	uint64_t started_ns = now_ns();
+	kern_sampler_wait_for_readers(s);
+	_exit(now_ns() - started_ns > 200000 ? 0 : 1); /* a grace period takes milliseconds */
+}
+
+/* As on a kernel with nohz_full. */
+static void readers_are_waited_for_without_membarrier(void **state)
+{
+	int status;
+	pid_t pid;
+
+	need_bpf();
+	pid = start_child(no_membarrier);
+	waitpid(pid, &status, 0);
+	assert_true(WIFEXITED(status));
+	if (WEXITSTATUS(status) == 77)
+		skip_because("this machine lets nobody set a seccomp filter");
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 static void refusals_are_explained(void **state)
 {
 	need_bpf();
@@ -553,6 +701,8 @@ int main(void)
 		cmocka_unit_test(forks_and_execs_get_slots),
 		cmocka_unit_test(chunks_are_made_when_they_are_asked_for),
 		cmocka_unit_test(two_at_once),
+		cmocka_unit_test(readers_are_waited_for_without_membarrier),
+		cmocka_unit_test(cpus_come_and_go),
 		cmocka_unit_test(refusals_are_explained),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
