@@ -9,12 +9,13 @@ void account_of(const struct recording *r, struct account *ret)
 		.missed = recording_fact(r, "missed_samples", 0),
 		.filtered = recording_fact(r, "filtered_samples", 0),
 		.idle = recording_fact(r, "idle_samples", 0),
+		.idle_unseen = recording_fact(r, "idle_unseen_samples", 0),
 		.emitted = recording_fact(r, "emitted_samples", 0),
 		.lost = recording_fact(r, "lost_samples", 0),
 	};
 	if (ret->has_entries)
 		ret->open = (int64_t)(ret->expected - ret->missed - ret->emitted - ret->filtered -
-				      ret->idle - ret->lost);
+				      ret->idle - ret->idle_unseen - ret->lost);
 	else
 		ret->open = (int64_t)recording_fact(r, "unexplained_samples", 0);
 }

@@ -4,7 +4,7 @@
  *
  * The ledger of the ebpf backend, whose program runs at every tick of every CPU:
  *
- *	expected = entries + missed
+ *	expected = entries + idle unseen + missed
  *	entries	 = emitted + filtered + idle + lost
  */
 #ifndef CPROF_ANALYSIS_ACCOUNT_H
@@ -13,12 +13,13 @@
 #include "profiler/recording/recording.h"
 
 struct account {
-	uint64_t expected; /* 0: the recording has no ledger */
-	bool has_entries;  /* what follows, up to idle, is there: the ebpf backend's */
-	uint64_t entries;  /* runs of the kernel program */
-	uint64_t missed;   /* ticks at which it did not run */
-	uint64_t filtered; /* at which something else ran */
-	uint64_t idle;	   /* at which nothing ran */
+	uint64_t expected;    /* 0: the recording has no ledger */
+	bool has_entries;     /* what follows, up to idle, is there: the ebpf backend's */
+	uint64_t entries;     /* runs of the kernel program */
+	uint64_t missed;      /* ticks at which it did not run */
+	uint64_t filtered;    /* at which something else ran */
+	uint64_t idle;	      /* at which nothing ran ... */
+	uint64_t idle_unseen; /* ... and the program did not, either */
 	uint64_t emitted, lost;
 	int64_t open; /* what is left of expected: 0 where it adds up */
 };

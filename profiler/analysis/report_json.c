@@ -64,6 +64,7 @@ static void write_ledger(struct json *j, const struct recording *r)
 		json_key_u64(j, "missed_samples", a.missed);
 		json_key_u64(j, "filtered_samples", a.filtered);
 		json_key_u64(j, "idle_samples", a.idle);
+		json_key_u64(j, "idle_unseen_samples", a.idle_unseen);
 	}
 	json_key(j, "unaccounted_samples");
 	json_i64(j, a.open);

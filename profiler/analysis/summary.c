@@ -144,7 +144,7 @@ static void add_load(const struct recording *r, const char *indent, struct buf *
 	if (!a.has_entries || !a.expected || !recording_fact(r, "whole_machine", 0))
 		return;
 	buf_printf(out, "%sthe CPUs were busy %.1f %% of the time, idle %.1f %%", indent,
-		   percent_of(a.emitted + a.lost, a.expected), percent_of(a.idle, a.expected));
+		   percent_of(a.emitted + a.lost, a.expected), percent_of(a.idle + a.idle_unseen, a.expected));
 	if (is_telling(a.missed, a.expected) && missed_while_idle(&a))
 		buf_printf(out, "; the rest was missed: timers of idle virtual CPUs come late");
 	buf_add_char(out, '\n');
@@ -211,8 +211,8 @@ static void add_kernel_ledger(const struct account *a, struct buf *out)
 	add_term(out, " = ", a->emitted, " recorded");
 	if (a->filtered)
 		add_term(out, " + ", a->filtered, " of other programs");
-	if (a->idle)
-		add_term(out, " + ", a->idle, " idle");
+	if (a->idle + a->idle_unseen)
+		add_term(out, " + ", a->idle + a->idle_unseen, " idle");
 	add_term(out, " + ", a->lost, " lost");
 	add_term(out, " + ", a->missed, " missed");
 	if (a->open > 0)

@@ -257,16 +257,16 @@ static __always_inline void count_time(const struct kern_scratch *k, struct kern
 {
 	__u64 ns = bpf_ktime_get_ns() - started_ns;
 
-	if (k->sample.record.flags & KERN_SAMPLE_REGS) {
+	if (k->sample.status == UNWIND_DEFER) {
 		c->deferred++;
 		c->deferred_ns += ns;
 	} else if (in_kernel) {
 		c->kernel_samples++;
-		c->kernel_frames += k->frames;
+		c->kernel_frames += k->sample.kernel_count + k->sample.user_count;
 		c->kernel_ns += ns;
 	} else {
 		c->user_samples++;
-		c->user_frames += k->frames;
+		c->user_frames += k->sample.user_count;
 		c->user_ns += ns;
 	}
 }

@@ -84,6 +84,8 @@ static inline enum unwind_status unwind_fault(const struct unwind_context *cx, _
 	const struct unwind_memory *copy = cx->stack;
 	bool beyond = address >= copy->base && address - copy->base + sizeof(__u64) > copy->size;
 
+	if (copy->is_raw)
+		return status;
 	if (beyond && cx->copy_is_cut)
 		return UNWIND_COPY_SHORT;
 	/* The copy ends where its stack does, and this is not near it. */

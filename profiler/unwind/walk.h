@@ -27,6 +27,7 @@ struct unwind_regs {
 struct unwind_memory {
 	const uint8_t *bytes;
 	uint64_t base, size;
+	bool is_raw; /* a read outside ends with EFAULT_*, whatever the reason may be */
 };
 
 enum unwind_frame_flags {

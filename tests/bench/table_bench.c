@@ -84,7 +84,9 @@ static void bench_walk(struct unwind_table *table)
 	static struct unwind_frame frames[UNWIND_MAX_FRAMES];
 	const uint64_t bias = 0x7f0000000000;
 	uint64_t *words = mem_calloc(STACK_SIZE / 8, 8);
-	struct unwind_memory stack = { (uint8_t *)words, STACK_BASE, STACK_SIZE };
+	struct unwind_memory stack = { .bytes = (uint8_t *)words,
+				       .base = STACK_BASE,
+				       .size = STACK_SIZE };
 	struct unwind_mapping m = {
 		.start = bias + (table->first_page << UNWIND_PAGE_SHIFT),
 		.end = bias + ((table->first_page + table->page_count) << UNWIND_PAGE_SHIFT),

@@ -63,6 +63,41 @@ ADDS_UP='l["expected_samples"] > 0 and l["unaccounted_samples"] == 0 and l["prog
 	     END { print deep, all; exit !(all > 50 && deep >= all * 0.99) }' x.folded
 }
 
+@test "--debug-stacks: what the kernel program saw is what cprof sees, frame by frame" {
+	ln -s elsewhere stacks
+	cprof record -q -F 1999 --debug-stacks stacks -o x.cprof --stdout /dev/null \
+		sh -c "'$FIXTURES/burn' 1; '$FIXTURES/threads' 4 200; for i in 1 2 3 4 5 6 7 8; do /bin/true; done" || true
+	holds x.cprof 'f["debug_stacks_compared"] > 500 and f["debug_frames_compared"] > 2000'
+	holds x.cprof 'f["debug_stacks_differ"] == 0 and f["debug_stacks_open"] == 0'
+	[ ! -e elsewhere ] && [ ! -L stacks ]
+	[ "$(stat -c %a stacks)" = 600 ]
+	# docs/debug-stacks.md
+	python3 - "$(cprof report --json x.cprof)" <<-'END'
+		import json, struct, sys
+		facts = json.loads(sys.argv[1])["recording"]["facts"]
+		data = open("stacks", "rb").read()
+		assert data[:16] == b"\x8fcpstk\r\n" + struct.pack("<II", 1, 0)
+		at, verdicts, frames = 16, [0, 0, 0, 0], 0
+		while at < len(data):
+		    r = struct.unpack_from("<IIQIIIIQIIIIQQQII", data, at)
+		    size, verdict, kernel_count, host_count, stack = r[0], r[1], r[10], r[11], r[15]
+		    words = struct.unpack_from(f"<{17 + kernel_count + host_count}Q", data, at + 88)
+		    assert size == 88 + 8 * len(words) + (stack + 7) // 8 * 8
+		    if verdict == 0:
+		        assert words[17 : 17 + kernel_count] == words[17 + kernel_count :]
+		        assert words[17] == words[0] and stack > 0 and r[14] <= words[8]
+		    verdicts[verdict] += 1
+		    frames += host_count
+		    at += size
+		print(verdicts, frames)
+		assert verdicts[0] == facts["debug_stacks_compared"] and verdicts[1] == verdicts[2] == 0
+		assert frames == facts["debug_frames_compared"]
+	END
+	run cprof record -q --debug-stacks . -o x.cprof true
+	[ "$status" -eq 1 ]
+	[[ $output == *"cannot create ."* ]]
+}
+
 @test "-a: everything that runs, what is idle, kernel threads as processes of their own" {
 	burn_as burner_one
 	burn_as burner_two
@@ -80,8 +115,8 @@ ADDS_UP='l["expected_samples"] > 0 and l["unaccounted_samples"] == 0 and l["prog
 	holds all.cprof 'f["frequency_hz"] == 99 and h["samples"] > 150'
 	idle=$(awk '{ for (i = 2; i <= 9; i++) all[NR] += $i; idle[NR] = $5 + $6 }
 	            END { print 100 * (idle[2] - idle[1]) / (all[2] - all[1]) }' stat.txt)
-	# a virtual CPU that idles gets its timer late: such ticks are missed, and idle
-	holds all.cprof "abs(100 * (f['idle_samples'] + f['missed_samples']) / f['expected_samples'] - $idle) < 12"
+	# a virtual CPU that idles may get its timer late, or for nothing
+	holds all.cprof "abs(100 * (f['idle_samples'] + f['idle_unseen_samples'] + f['missed_samples']) / f['expected_samples'] - $idle) < 12"
 }
 
 @test "-a: samples of kernel threads are no cut stacks" {

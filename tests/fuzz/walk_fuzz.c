@@ -90,7 +90,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint64_t *stack = mem_alloc(stack_size + 1);
 	for (size_t i = 0; i < stack_size / 8; i++)
 		stack[i] = value(&c);
-	struct unwind_memory memory = { (uint8_t *)stack, STACK_BASE, stack_size };
+	struct unwind_memory memory = { .bytes = (uint8_t *)stack,
+					.base = STACK_BASE,
+					.size = stack_size };
 
 	unwind_walk(t, &space, &regs, &memory, cut, frames, max_frames, &r);
 	assert(r.status < UNWIND_STATUS_COUNT);

@@ -147,7 +147,7 @@ static void walk_words(uint32_t kind, const uint64_t *words, size_t n, uint64_t 
 	struct unwind_tables *t = unwind_tables_create(NULL);
 	struct unwind_mapping m = { .start = TEXT, .end = TEXT + 0x1000, .kind = kind };
 	struct unwind_space space = { .mappings = &m, .count = 1 };
-	struct unwind_memory stack = { (const uint8_t *)words, SP, n * 8 };
+	struct unwind_memory stack = { .bytes = (const uint8_t *)words, .base = SP, .size = n * 8 };
 	struct unwind_regs regs = { .ip = TEXT + 8, .gpr = { [UNWIND_REG_SP] = SP } };
 
 	regs.gpr[UNWIND_REG_BP] = bp;

@@ -50,6 +50,8 @@ static struct error *ebpf_open(struct capture *c, const struct capture_options *
 	TRY(proc_check_namespace());
 	TRY(kern_sampler_load(&options, &e->sampler));
 	TRY(side_band_open(&e->side_band));
+	if (o->debug_stacks)
+		TRY(debug_stacks_open(&e->debug, o->debug_stacks));
 	for (size_t i = 0; i < e->side_band.cpus.count; i++)
 		vec_push(&c->wake_fds, e->side_band.cpus.items[i].fd);
 	vec_push(&c->wake_fds, kern_sampler_wake_fd(e->sampler));
@@ -223,6 +225,7 @@ static void ebpf_close(struct capture *c)
 {
 	struct ebpf_state *e = ebpf_of(c);
 
+	error_free(debug_stacks_close(&e->debug));
 	ebpf_spaces_deinit(&e->spaces);
 	side_band_close(&e->side_band);
 	for (uint32_t i = 0; i < e->ring_count; i++)

@@ -14,6 +14,7 @@
 
 #include "profiler/bpf/sampler.h"
 #include "profiler/capture/backend.h"
+#include "profiler/capture/ebpf/debug.h"
 #include "profiler/capture/ebpf/side_band.h"
 #include "profiler/capture/ebpf/waiter.h"
 #include "profiler/capture/session.h"
@@ -118,6 +119,7 @@ struct ebpf_state {
 	uint64_t drained_ns; /* up to there */
 	uint64_t looked_ns;  /* at which CPUs there are */
 	uint32_t cpus_came;  /* in mid-run */
+	struct debug_stacks debug;
 
 	uint64_t side_band_lost;
 	uint64_t cut_deferred, stale; /* deferred and not finished; walked with old mappings */

@@ -2,7 +2,9 @@
  * The ledger of the ebpf backend, on every CPU:
  *
  *	expected = the event's count over the period
- *		 = runs of the program + missed (the kernel skipped it, or the timer came late)
+ *		 = runs of the program
+ *		 + idle unseen	(the timer of an idle virtual CPU does not run it)
+ *		 + missed	(the kernel skipped it, or the timer came late)
  *	runs	 = emitted + filtered + idle + lost, each counted by the program itself
  *
  * Every term is measured on its own; what does not add up is a fact too.
@@ -14,7 +16,7 @@
 
 /* Sums over all CPUs. */
 struct sums {
-	uint64_t expected, missed, error;
+	uint64_t expected, idle_unseen, missed, error;
 	struct kern_counters counters;
 	uint32_t offline;
 };
@@ -26,7 +28,8 @@ static void add_counters(struct kern_counters *sum, const struct kern_counters *
 #undef X
 }
 
-static void add_cpu(struct sums *sums, const struct kern_cpu_counts *n, uint64_t period)
+static void add_cpu(struct sums *sums, const struct kern_cpu_counts *n, uint64_t period,
+		    bool is_clock)
 {
 	const struct kern_counters *k = &n->counters;
 	uint64_t expected = n->count / period;
@@ -37,7 +40,13 @@ static void add_cpu(struct sums *sums, const struct kern_cpu_counts *n, uint64_t
 	if (n->went_offline && expected < k->entries)
 		expected = k->entries; /* the rest of its count is gone with it */
 	sums->expected += expected;
-	sums->missed += expected > k->entries ? expected - k->entries : 0;
+
+	uint64_t missed = expected > k->entries ? expected - k->entries : 0;
+	uint64_t idle = n->idle_ns / period;
+	uint64_t unseen = is_clock ? MIN(idle > k->idle ? idle - k->idle : 0, missed) : 0;
+
+	sums->idle_unseen += unseen;
+	sums->missed += missed - unseen;
 	sums->error += k->entries > expected ? k->entries - expected : 0;
 	sums->error += (uint64_t)llabs((int64_t)(k->entries - parts));
 }
@@ -51,7 +60,7 @@ static void sum_up(struct capture *c, struct sums *ret)
 		struct kern_cpu_counts n;
 
 		kern_sampler_counts(e->sampler, i, &n);
-		add_cpu(ret, &n, c->period);
+		add_cpu(ret, &n, c->period, e->is_clock);
 	}
 }
 
@@ -65,6 +74,7 @@ static void write_ledger(struct capture *c, const struct sums *s)
 	session_fact(c, "emitted_samples", k->emitted);
 	session_fact(c, "filtered_samples", k->filtered);
 	session_fact(c, "idle_samples", k->idle);
+	session_fact(c, "idle_unseen_samples", s->idle_unseen);
 	session_fact(c, "lost_samples", k->ring_full);
 	session_fact(c, "ledger_error_ppm", s->expected ? s->error * 1000000 / s->expected : 0);
 	if (ebpf_of(c)->is_clock) /* a sample stands for a period of its target */
@@ -131,5 +141,11 @@ void ebpf_write_facts(struct capture *c)
 	session_fact(c, "published_maps", e->spaces.published);
 	session_fact(c, "damaged_records", side_band_damaged(&e->side_band));
 	session_fact(c, "sees_kernel", !e->user_only);
+	if (e->debug.file) {
+		session_fact(c, "debug_stacks_compared", e->debug.compared);
+		session_fact(c, "debug_frames_compared", e->debug.frames_compared);
+		session_fact(c, "debug_stacks_differ", e->debug.differ);
+		session_fact(c, "debug_stacks_open", e->debug.open);
+	}
 	session_fact(c, "whole_machine", c->target == CAPTURE_ALL);
 }

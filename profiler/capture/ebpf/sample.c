@@ -158,7 +158,9 @@ static uint32_t walk_here(struct capture *c, const struct session_sample *s,
 	take_regs(sample, &regs);
 	copy.base = regs.gpr[UNWIND_REG_SP];
 	if (stack->handled && stack->sequence == sample->record.sequence)
-		copy = (struct unwind_memory){ stack->bytes, stack->base, stack->size };
+		copy = (struct unwind_memory){ .bytes = stack->bytes,
+					       .base = stack->base,
+					       .size = stack->size };
 	session_walk(c, s, &regs, &copy,
 		     sample->record.flags & (KERN_SAMPLE_STACK_CUT | KERN_SAMPLE_PARTS_LOST),
 		     &result);
@@ -170,6 +172,27 @@ static uint32_t walk_here(struct capture *c, const struct session_sample *s,
 		ebpf_settle_maps(c, sample->maps);
 	e->walk_ns += thread_cpu_ns() - begun;
 	return result.count;
+}
+
+/* --debug-stacks: the same walk here. */
+static void debug_walk(struct capture *c, const struct session_sample *s,
+		       const struct kern_sample *sample, const struct ebpf_stack *stack)
+{
+	struct debug_sample d = {
+		.sample = sample,
+		.cpu = s->cpu,
+		.maps = ebpf_maps_of(c, sample->maps),
+		.stack = { .is_raw = true },
+		.tables = c->tables,
+	};
+
+	if (stack->handled && stack->sequence == sample->record.sequence) {
+		d.stack.bytes = stack->bytes;
+		d.stack.base = stack->base;
+		d.stack.size = stack->size;
+	}
+	proc_model_space(&c->model, s->process, &d.space);
+	debug_stacks_add(&ebpf_of(c)->debug, &d);
 }
 
 /* Records of the same CPU that are missing in between: the ring had no room. */
@@ -225,6 +248,8 @@ void ebpf_sample(struct capture *c, uint32_t ring, const struct kern_sample *sam
 
 	count_gap(c, &e->rings[ring], sample);
 	session_begin_sample(c, &s);
+	if (e->debug.file && sample->record.flags & KERN_SAMPLE_REGS)
+		debug_walk(c, &s, sample, stack);
 	if (has_memory(status))
 		ebpf_want_space(c, s.process);
 	if (status == UNWIND_DEFER && sample->record.flags & KERN_SAMPLE_REGS) {

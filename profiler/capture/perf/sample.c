@@ -57,7 +57,11 @@ static uint32_t walk_user(struct capture *c, const struct session_sample *sample
 		*ret = UNWIND_USER_WORKER;
 		return 0;
 	}
-	struct unwind_memory stack = { s->stack, regs.gpr[UNWIND_REG_SP], s->stack_size };
+	struct unwind_memory stack = {
+		.bytes = s->stack,
+		.base = regs.gpr[UNWIND_REG_SP],
+		.size = s->stack_size,
+	};
 
 	session_walk(c, sample, &regs, &stack, s->stack_size == s->stack_room, &result);
 	*ret = result.status;
