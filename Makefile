@@ -176,7 +176,7 @@ TEST_PROGRAMS = $(if $(HAVE_CMOCKA),$(UNIT_TESTS)) $(FIXTURES) $(FUZZERS:%=$(BUI
 check-build: $$(TEST_PROGRAMS) all
 	@:
 check: ## run every test this machine allows; installs what they need first (T=NAME: one)
-	@scripts/install-deps build check
+	@scripts/install-deps build check kernels
 	$(Q)$(MAKE_ALSO) check-build
 	$(Q)tests/run --build $(BUILD) --only '$(T)'
 
