@@ -124,10 +124,11 @@ static bool is_telling(uint64_t missing, uint64_t of)
 	return missing > LOST_TELLING && missing > of / 100;
 }
 
-/* An idle virtual CPU gets its timer late: what is missed beside much that is idle is idle, too. */
+/* The kernel says in ticks of its own how long a CPU was idle: beside much that is idle, a little
+ * that is missed may be idle, too. */
 static bool missed_while_idle(const struct account *a)
 {
-	return a->idle > a->missed / 10;
+	return a->idle + a->idle_unseen > a->missed / 10;
 }
 
 static double percent_of(uint64_t part, uint64_t all)
@@ -144,9 +145,10 @@ static void add_load(const struct recording *r, const char *indent, struct buf *
 	if (!a.has_entries || !a.expected || !recording_fact(r, "whole_machine", 0))
 		return;
 	buf_printf(out, "%sthe CPUs were busy %.1f %% of the time, idle %.1f %%", indent,
-		   percent_of(a.emitted + a.lost, a.expected), percent_of(a.idle + a.idle_unseen, a.expected));
-	if (is_telling(a.missed, a.expected) && missed_while_idle(&a))
-		buf_printf(out, "; the rest was missed: timers of idle virtual CPUs come late");
+		   percent_of(a.emitted + a.lost, a.expected),
+		   percent_of(a.idle + a.idle_unseen, a.expected));
+	if (is_telling(a.missed, a.expected))
+		buf_printf(out, "; the rest was missed");
 	buf_add_char(out, '\n');
 }
 
