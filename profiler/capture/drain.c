@@ -71,15 +71,20 @@ void session_drain(struct capture *c, uint64_t until_ns)
 	c->live_targets = count_live_targets(c);
 }
 
-void session_map(struct capture *c, const struct pev_record *r)
+struct proc_file_key session_file_of(const struct pev_record *r)
 {
-	struct proc_file_key key = {
+	return (struct proc_file_key){
 		.path = r->mmap.path,
 		.build_id = r->mmap.build_id,
 		.major = r->mmap.major,
 		.minor = r->mmap.minor,
 		.inode = r->mmap.inode,
 	};
+}
+
+void session_map(struct capture *c, const struct pev_record *r)
+{
+	struct proc_file_key key = session_file_of(r);
 
 	if (r->pid == UINT32_MAX) /* the kernel's own */
 		return;

@@ -114,7 +114,8 @@ void *drain_thread(void *session);
 /* Everything in the rings up to a time; UINT64_MAX: all. */
 void session_drain(struct capture *c, uint64_t until_ns);
 
-/* A mapping that the kernel told of. */
+/* The file of a mapping that the kernel told of; the mapping itself. */
+struct proc_file_key session_file_of(const struct pev_record *r);
 void session_map(struct capture *c, const struct pev_record *r);
 
 /* --- sample.c, for the backends --- */

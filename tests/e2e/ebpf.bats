@@ -98,6 +98,20 @@ ADDS_UP='l["expected_samples"] > 0 and l["unaccounted_samples"] == 0 and l["prog
 	[[ $output == *"cannot create ."* ]]
 }
 
+@test "libraries in turn at one address: each frame is of the one that was there" {
+	for plugin in one:64 two:512 three:4000; do
+		cc -O2 -shared -fPIC -DPLUGIN="${plugin%:*}" -DROOM="${plugin#*:}" -o "${plugin%:*}.so" \
+			"$BATS_TEST_DIRNAME/../fixtures/plugins.c"
+	done
+	cprof record -q -o x.cprof -o x.folded "$FIXTURES/plugins" . 2
+	holds x.cprof 'f["stale_samples"] * 50 < h["samples"] > 500 and h["complete_percent"] > 98'
+	for plugin in one two three; do
+		grep -c ";${plugin}_leaf" x.folded
+		others=$(grep ";${plugin}_" x.folded | grep -vc "^plugins;_start;.*;main;with_$plugin;call;plugin_work;" || true)
+		[ "$others" = 0 ]
+	done
+}
+
 @test "-a: everything that runs, what is idle, kernel threads as processes of their own" {
 	burn_as burner_one
 	burn_as burner_two

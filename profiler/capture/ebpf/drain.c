@@ -110,6 +110,7 @@ static void handle_map(struct capture *c, const struct pev_record *r)
 {
 	if (!is_known(c, r->pid))
 		return;
+	ebpf_replace_code(c, map_find(&c->model.by_pid, r->pid), r);
 	session_map(c, r);
 	ebpf_touch_space(c, map_find(&c->model.by_pid, r->pid));
 }
@@ -221,6 +222,7 @@ void ebpf_drain(struct capture *c, uint64_t until_ns)
 	ebpf_refresh_slots(c);
 	if (is_filling(c) && until_ns != UINT64_MAX)
 		until_ns = session_now(); /* order matters less than what would be lost */
+	e->until_ns = until_ns;
 	for (uint32_t i = 0; i < s.count; i++)
 		s.times[i] = head_time(c, &s, i);
 	for (;;) {

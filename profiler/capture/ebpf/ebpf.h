@@ -52,7 +52,8 @@ struct ebpf_ending {
 struct ebpf_process {
 	uint64_t maps;	 /* the word in its slot */
 	uint64_t epoch;	 /* of the process, that the word is right for; EBPF_NO_EPOCH: of none */
-	bool is_sampled; /* its mappings are published */
+	bool is_sampled; /* its mappings are published ... */
+	uint64_t calm_ns; /* ... but not before: code was replaced by other code */
 	bool is_queued;	 /* to be published again */
 };
 
@@ -117,6 +118,7 @@ struct ebpf_state {
 	VEC(struct ebpf_process) processes; /* by index in the model */
 	struct ebpf_spaces spaces;
 	uint64_t drained_ns; /* up to there */
+	uint64_t until_ns;   /* the present round goes up to there */
 	uint64_t looked_ns;  /* at which CPUs there are */
 	uint32_t cpus_came;  /* in mid-run */
 	struct debug_stacks debug;
@@ -163,6 +165,9 @@ void ebpf_want_space(struct capture *c, uint32_t process);
 
 /* Something of its mappings may have changed. */
 void ebpf_touch_space(struct capture *c, uint32_t process);
+
+/* A mapping comes that may take the place of another. */
+void ebpf_replace_code(struct capture *c, uint32_t process, const struct pev_record *r);
 
 /* Publishes what was touched. */
 void ebpf_publish_spaces(struct capture *c);

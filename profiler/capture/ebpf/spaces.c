@@ -22,6 +22,7 @@
 #define ORDER_MIN	 7 /* 15 mappings */
 #define WORDS_EACH	 (sizeof(struct unwind_mapping) / sizeof(uint32_t))
 #define RECLAIM_EVERY_NS 500000000ull
+#define CALM_NS		 500000000ull
 #define RECLAIM_AT_ONCE	 256 /* arrays and slots */
 
 _Static_assert((UNWIND_MAX_MAPPINGS + 1) * WORDS_EACH <= 1u << (EBPF_ORDERS - 1),
@@ -106,6 +107,30 @@ void ebpf_want_space(struct capture *c, uint32_t process)
 	ebpf_touch_space(c, process);
 }
 
+/*
+ * Libraries that come and go at the same address: until the record of a new one has been read, the
+ * kernel program walks with the table of the one before, and the stack is of no use. For a process
+ * that does so, nothing is published until it has left that off for a while: its samples are walked
+ * here, each with what was mapped at its time.
+ */
+void ebpf_replace_code(struct capture *c, uint32_t process, const struct pev_record *r)
+{
+	const struct proc_space *space = proc_process_at(&c->model, process)->space;
+	uint64_t start = r->mmap.start, end = start + r->mmap.size;
+	struct proc_file_key key = session_file_of(r);
+	uint32_t file = proc_files_intern(&c->model.files, &key);
+
+	for (uint32_t i = 0; space && i < space->count; i++) {
+		const struct unwind_mapping *m = &space->unwind[i];
+		const struct proc_mapping *mapping = &space->mappings[i];
+		bool is_same = mapping->file == file &&
+			       m->start - mapping->offset == start - r->mmap.offset;
+
+		if (m->end > start && m->start < end && m->kind == UNWIND_MAP_TABLE && !is_same)
+			ebpf_process_at(c, process)->calm_ns = r->time + CALM_NS;
+	}
+}
+
 static uint32_t order_of(uint32_t count)
 {
 	uint32_t words = (count + 1) * (uint32_t)WORDS_EACH, order = ORDER_MIN;
@@ -162,7 +187,14 @@ static void publish(struct capture *c, uint32_t process)
 	uint64_t old = known->maps;
 
 	known->is_queued = false;
-	if (!slot || !p->space || known->epoch == p->epoch)
+	if (old && known->calm_ns > e->until_ns) {
+		known->maps = 0;
+		known->epoch = EBPF_NO_EPOCH;
+		kern_sampler_publish(e->sampler, slot, 0);
+		ebpf_retire_maps(c, process, old);
+		return;
+	}
+	if (known->calm_ns > e->until_ns || !slot || !p->space || known->epoch == p->epoch)
 		return;
 	open_files(c, process);
 	if (p->space->count > UNWIND_MAX_MAPPINGS) {
