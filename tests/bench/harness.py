@@ -116,8 +116,6 @@ def complete_rate(statuses):
 class Ledger:
     """Sums of the ledger of one or more recordings."""
 
-    LOSSES = ("lost_samples",)
-
     def __init__(self):
         self.sums = collections.Counter()
 
@@ -125,6 +123,7 @@ class Ledger:
         for key in ("expected_samples", "program_entries", "missed_samples", "emitted_samples", "filtered_samples",
                     "idle_samples", "lost_samples"):
             self.sums[key] += recorded.fact(key)
+        self.sums["idle_unseen_samples"] += recorded.facts.get("idle_unseen_samples", 0)
         self.sums["in_file"] += recorded.health["samples"]
 
     def gaps(self):
@@ -132,7 +131,8 @@ class Ledger:
         program's runs, of the records."""
         s = self.sums
         sides = {
-            "expected - entries - missed": (s["expected_samples"], s["program_entries"] + s["missed_samples"]),
+            "expected - entries - idle, unseen - missed":
+                (s["expected_samples"], s["program_entries"] + s["idle_unseen_samples"] + s["missed_samples"]),
             "entries - emitted - filtered - idle - lost":
                 (s["program_entries"],
                  s["emitted_samples"] + s["filtered_samples"] + s["idle_samples"] + s["lost_samples"]),
@@ -145,8 +145,8 @@ class Ledger:
 
     def text(self):
         s = self.sums
-        return (f"expected {s['expected_samples']} = entries {s['program_entries']} + missed {s['missed_samples']} "
-                f"({self.missed_percent():.3f} %); entries = emitted {s['emitted_samples']} + filtered "
+        return (f"expected {s['expected_samples']} = entries {s['program_entries']} + idle, unseen "
+                f"{s['idle_unseen_samples']} + missed {s['missed_samples']} ({self.missed_percent():.3f} %); entries = emitted {s['emitted_samples']} + filtered "
                 f"{s['filtered_samples']} + idle {s['idle_samples']} + lost {s['lost_samples']}; in the file "
                 f"{s['in_file']}")
 

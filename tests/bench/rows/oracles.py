@@ -24,7 +24,7 @@ def compare(b, name, words, frequency, want, counts):
     for _ in range(MOST_RUNS):
         done = b.record(name, words, frequency, ["--debug-stacks", stacks], backend="ebpf")
         os.unlink(stacks)
-        for key in ("debug_stacks_compared", "debug_frames_compared", "debug_stacks_differ"):
+        for key in ("debug_stacks_compared", "debug_frames_compared", "debug_stacks_differ", "debug_stacks_open"):
             counts[name][key] += done.fact(key)
         counts[name]["samples"] += done.health["samples"]
         if counts[name]["debug_frames_compared"] >= want:
@@ -42,7 +42,7 @@ def equals_row(b):
         left -= 1
     frames = sum(c["debug_frames_compared"] for c in counts.values())
     note = "; ".join(f"{n}: {c['debug_stacks_compared']} of {c['samples']} stacks, {c['debug_frames_compared']} frames, "
-                     f"{c['debug_stacks_differ']} differ" for n, c in counts.items())
+                     f"{c['debug_stacks_differ']} differ, {c['debug_stacks_open']} equal as far as their memory was sent" for n, c in counts.items())
     b.add("kernel equals host: frames compared", [frames], "", FRAMES, timed=False, note=note)
     b.add("kernel equals host: stacks that differ", [sum(c["debug_stacks_differ"] for c in counts.values())], "", 0,
           at_least=False, timed=False)
@@ -109,7 +109,7 @@ def is_subsequence(names, of):
 class Judged:
     def __init__(self):
         self.counts = collections.Counter()
-        self.wrong = collections.Counter()
+        self.wrong, self.gaps = collections.Counter(), collections.Counter()
 
     def judge(self, paths, samples):
         starts = [p["start"] for p in paths]
@@ -133,6 +133,7 @@ class Judged:
                 self.wrong[f"{paths[at]['path']}: {' > '.join(names)}"] += 1
             elif not any(names == t[:len(names)] for t in truths[at]):
                 self.counts["gap"] += 1
+                self.gaps[f"{paths[at]['path']}: {' > '.join(names)}"] += 1
             another = truths[at - 1 if at else 1]
             self.counts["would suit another path"] += len(names) > 3 and any(is_subsequence(names, t) for t in another)
 
