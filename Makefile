@@ -183,7 +183,7 @@ check: ## run every test this machine allows; installs what they need first (T=N
 .PHONY: check-kernels
 check-kernels: ## record on Debian's 6.1 and 6.12 kernels in emulated machines (KERNEL=FILE: on another vmlinuz)
 	@scripts/install-deps build kernels
-	$(Q)$(MAKE_ALSO) all $(BUILD)/tests/fixtures/deep
+	$(Q)$(MAKE_ALSO) all $(BUILD)/tests/fixtures/deep $(BUILD)/tests/bpf/load
 	$(Q)tests/kernels/run --build $(BUILD) $(KERNEL:%=--kernel '%')
 
 golden: all ## rewrite the golden tests' expected output and show the difference (T=NAME: one)
