@@ -39,6 +39,7 @@ struct capture_command {
 	char *const *argv;	  /* ended by NULL; looked up in PATH */
 	char *const *environment; /* ended by NULL; NULL: ours */
 	int stdout_fd;		  /* becomes the command's stdout; -1: ours */
+	uint64_t open_files;	  /* its soft limit: ours may have been raised; 0: ours */
 	int64_t uid, gid;	  /* to run as; -1: as we are */
 	const gid_t *groups;	  /* supplementary ones, set where uid is */
 	size_t group_count;

@@ -129,10 +129,15 @@ static struct error *tend(struct capture *c, struct drain_times *t, uint64_t now
 
 static bool wait_for_records(struct capture *c, struct pollfd *fds, int ms)
 {
-	if (poll(fds, c->wake_fds.count + 1, ms) >= 0 || errno == EINTR)
-		return true;
-	c->error = error_errno(errno, "cannot wait for the kernel's samples");
-	return false;
+	if (poll(fds, c->wake_fds.count + 1, ms) < 0 && errno != EINTR) {
+		c->error = error_errno(errno, "cannot wait for the kernel's samples");
+		return false;
+	}
+	/* the event of a CPU that went offline has hung up for ever, and would never let us wait */
+	for (size_t i = 0; i < c->wake_fds.count; i++)
+		if (fds[i].revents & (POLLHUP | POLLERR | POLLNVAL))
+			fds[i].fd = -1;
+	return true;
 }
 
 void *drain_thread(void *session)

@@ -130,6 +130,17 @@ static bool become_user(const struct capture_command *command)
 	return command->uid < 0 || setuid((uid_t)command->uid) == 0;
 }
 
+/* Programs that use select() count on a soft limit of 1,024. */
+static void limit_files(const struct capture_command *command)
+{
+	struct rlimit limit;
+
+	if (!command->open_files || getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return;
+	limit.rlim_cur = command->open_files;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 /* In the child; never returns. Between fork and exec: only what is safe there. */
 NORETURN static void run_child(const struct capture_command *command, const char *path, int go,
 			       int failed)
@@ -141,6 +152,7 @@ NORETURN static void run_child(const struct capture_command *command, const char
 
 	/* privileges that cprof got by ambient capabilities are not for the command */
 	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+	limit_files(command);
 	if (command->stdout_fd >= 0 && dup2(command->stdout_fd, STDOUT_FILENO) < 0)
 		goto failed;
 	if (!become_user(command))

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -353,9 +354,13 @@ static struct error *become_careful(struct record *r)
 
 static void fill_command(const struct record *r, struct capture_command *ret)
 {
+	struct rlimit files;
+
 	*ret = (struct capture_command){
 		.argv = r->words, .stdout_fd = r->stdout_fd, .uid = -1, .gid = -1
 	};
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0)
+		ret->open_files = files.rlim_cur;
 	if (!r->for_sudo_user)
 		return;
 	ret->uid = r->sudo.uid;
