@@ -471,3 +471,10 @@ for i in range(60000): json.loads(json.dumps({"a": [i, str(i)]}))'
 		./cprof record -q -o x.folded -p $$ --stdout timer.txt grep -E "Cap(Prm|Eff|Amb)" /proc/self/status
 	[ "$(grep -c '0000000000000000$' timer.txt)" = 3 ]
 }
+
+@test "the command has the limit on open files that cprof was given, whatever cprof needs itself" {
+	can_sample
+	run sh -c 'ulimit -Sn 256; "$0" record -q -o x.folded --stdout out.txt sh -c "ulimit -Sn"' "$CPROF"
+	[ "$status" -eq 0 ]
+	[ "$(cat out.txt)" = 256 ]
+}

@@ -166,7 +166,7 @@ static inline void live_copy_stack(struct live_process *p, uint64_t sp, size_t m
 			break;
 		n += part;
 	}
-	p->memory = (struct unwind_memory){ p->stack, sp, n };
+	p->memory = (struct unwind_memory){ .bytes = p->stack, .base = sp, .size = n };
 }
 
 static inline void live_regs(const struct user_regs_struct *u, struct unwind_regs *ret)
