@@ -7,6 +7,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "profiler/unwind/status.h"
+
 #define LENGTH_BITS (BPF_RINGBUF_BUSY_BIT | BPF_RINGBUF_DISCARD_BIT)
 
 int kern_reader_open(struct kern_reader *r, int fd, size_t bytes)
@@ -52,7 +54,8 @@ static bool is_sane(const struct kern_record *record, size_t n)
 	if (record->kind == KERN_RECORD_SAMPLE) {
 		const struct kern_sample *s = (const struct kern_sample *)record;
 
-		if (n < sizeof(*s))
+		if (n < sizeof(*s) || s->kernel_count > KERN_KERNEL_FRAMES ||
+		    s->user_count > UNWIND_MAX_FRAMES || s->status >= UNWIND_STATUS_COUNT)
 			return false;
 		size_t words = (size_t)s->kernel_count + s->user_count;
 		if (record->flags & KERN_SAMPLE_REGS)

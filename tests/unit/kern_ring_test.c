@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "profiler/bpf/ring.h"
+#include "profiler/unwind/status.h"
 
 #define SIZE 4096
 
@@ -225,15 +226,49 @@ static void contents_that_lie(void **state)
 	put(im, (uint32_t)fixed - 8, &part, fixed - 8);
 	part.size = UINT32_MAX;
 	put(im, (uint32_t)fixed + 64, &part, fixed + 64);
+	s = sample_of(1);
+	s.s.status = UNWIND_STATUS_COUNT;
+	put(im, sizeof(s), &s, sizeof(s));
 	assert_null(next(im));
-	assert_int_equal(im->reader.damaged, 7);
+	assert_int_equal(im->reader.damaged, 8);
 	assert_int_equal(im->reader_at, im->writer_at);
 
 	part.size = 8;
 	put(im, (uint32_t)fixed + 8, &part, fixed + 8);
 	assert_int_equal(next(im)->kind, KERN_RECORD_PART);
-	assert_int_equal(im->reader.damaged, 7);
+	assert_int_equal(im->reader.damaged, 8);
 	free(im);
+}
+
+/* The words are there, but more of them than a walk has frames. */
+static void more_frames_than_there_are(void **state)
+{
+	static const struct {
+		uint16_t kernel, user;
+		bool good;
+	} counts[] = { { KERN_KERNEL_FRAMES, UNWIND_MAX_FRAMES, true },
+		       { KERN_KERNEL_FRAMES + 1, 0, false },
+		       { 0, UNWIND_MAX_FRAMES + 1, false } };
+	size_t size = 1 << 17;
+	uint64_t *data = mem_calloc(2, size);
+
+	for (size_t i = 0; i < ARRAY_SIZE(counts); i++) {
+		size_t words = (size_t)counts[i].kernel + counts[i].user, got;
+		struct kern_sample *s = (struct kern_sample *)(data + 1);
+		uint64_t reader_at = 0, writer_at = 8 + sizeof(*s) + 8 * words;
+		struct kern_reader reader = { .reader = &reader_at,
+					      .writer = &writer_at,
+					      .data = (const uint8_t *)data,
+					      .size = size };
+
+		*(uint32_t *)data = (uint32_t)(sizeof(*s) + 8 * words);
+		*s = (struct kern_sample){ .record = { .kind = KERN_RECORD_SAMPLE },
+					   .kernel_count = counts[i].kernel,
+					   .user_count = counts[i].user };
+		assert_int_equal(kern_reader_peek(&reader, &got) != NULL, counts[i].good);
+		assert_int_equal(reader.damaged, !counts[i].good);
+	}
+	free(data);
 }
 
 int main(void)
@@ -247,6 +282,7 @@ int main(void)
 		cmocka_unit_test(lengths_that_lie),
 		cmocka_unit_test(a_writer_that_lies),
 		cmocka_unit_test(contents_that_lie),
+		cmocka_unit_test(more_frames_than_there_are),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
