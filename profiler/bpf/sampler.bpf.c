@@ -49,15 +49,31 @@ static __always_inline int find_target(__u32 tgid, __u32 tid, __u32 *ret_slot)
 	return 1;
 }
 
+/* Whether an NMI came while the kernel's entry pushed the registers: what stands there is of the
+ * system call before, in part. As in the kernel's perf_get_regs_user(). */
+static __always_inline int are_unsaved(struct kern_scratch *k, const struct pt_regs___kernel *r,
+				       __u64 kernel_sp)
+{
+	volatile __u64 *at = &k->stack_at; /* an address, and for the verifier a number */
+	__u64 depth;
+
+	*at = (__u64)r;
+	depth = kernel_sp - *at;
+	return depth > bpf_core_field_offset(struct pt_regs___kernel, r11) &&
+	       depth <= bpf_core_type_size(struct pt_regs___kernel);
+}
+
 /* What the kernel's entry saved. A function of its own: where clang makes one load of two, of which
  * one is of the sample's context, the verifier refuses it. */
-static __attribute__((noinline)) __u32 take_task_regs(struct kern_scratch *k,
-						      struct task_struct *task)
+static __attribute__((noinline)) __u32
+take_task_regs(struct kern_scratch *k, struct task_struct *task, __u64 kernel_sp)
 {
 	const struct pt_regs___kernel *r = (const struct pt_regs___kernel *)bpf_task_pt_regs(task);
 
 	if (!k)
 		return UNWIND_EXITING;
+	if (are_unsaved(k, r, kernel_sp))
+		return UNWIND_REGS_UNSAVED;
 	if ((__u16)r->cs == USER32_CS)
 		return UNWIND_COMPAT32;
 	k->regs[0] = r->ip;
@@ -118,7 +134,7 @@ static __always_inline __u32 take_regs(struct kern_scratch *k, struct task_struc
 		take_sample_regs(k, ctx);
 		return UNWIND_OK_STOP;
 	}
-	return take_task_regs(k, task);
+	return take_task_regs(k, task, ctx->regs.rsp);
 }
 
 /* Whether the slot is about the memory that the task has now; a process that was there before gets
