@@ -411,8 +411,8 @@ static __always_inline __u32 take_slot(__u32 tgid, __u64 maps, __u64 mm)
 			break;
 		if (__sync_val_compare_and_swap(&st->slots_taken, taken, taken + 1) != taken)
 			continue;
+		slot->mm = mm; /* first: who had it before may look at it */
 		slot->maps = maps;
-		slot->mm = mm;
 		owner->tgid = tgid;
 		owner->time_ns = bpf_ktime_get_ns();
 		return at;
@@ -430,6 +430,7 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 	__u32 tgid = child->tgid, tid = child->pid, from = parent->tgid, starter = parent->pid;
 	__u32 one = 1;
 	struct kern_slot *slot;
+	__u64 maps = 0;
 
 	if (target == KERN_TARGET_THREADS && bpf_map_lookup_elem(&threads, &starter))
 		bpf_map_update_elem(&threads, &tid, &one, BPF_ANY);
@@ -440,7 +441,10 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 		return 0;
 	from = p->slot;
 	slot = bpf_map_lookup_elem(&slots, &from);
-	new.slot = take_slot(tgid, slot ? slot->maps : 0, (__u64)child->mm);
+	/* of another memory: the parent's end was told too early, and it is another process's */
+	if (slot && (!slot->mm || slot->mm == (__u64)parent->mm))
+		maps = slot->maps;
+	new.slot = take_slot(tgid, maps, (__u64)child->mm);
 	new.start_time = child->start_time;
 	bpf_map_update_elem(&processes, &tgid, &new, BPF_ANY);
 	return 0;
