@@ -14,19 +14,10 @@ struct mm_struct {
 	unsigned long start_stack; /* of the main thread: above are arguments and environment */
 };
 
-typedef struct {
-	int counter;
-} atomic_t;
-
-struct signal_struct {
-	atomic_t live; /* threads of the process that have not begun to exit */
-};
-
 struct task_struct {
 	unsigned int flags;
 	int pid, tgid; /* a thread, its process */
 	struct mm_struct *mm;
-	struct signal_struct *signal;
 	__u64 start_time;
 	unsigned int in_execve : 1;
 };

@@ -144,8 +144,7 @@ struct kern_scratch {
 	__u32 map_first; /* mappings[] of the chunk that holds them */
 	__u32 map_count;
 	__u32 settled;
-	__u32 frames, max_frames;
-	__u32 pad;
+	__u32 frames;
 	struct kern_part part;
 	struct kern_sample sample; /* and its words: */
 	__u64 words[KERN_FRAME_WORDS];
