@@ -69,7 +69,7 @@ struct ebpf_array {
 	uint32_t process;	/* whose mappings these are; its forks may hold them too */
 	uint32_t generation;
 	enum ebpf_array_state state;
-	uint32_t held; /* the number of the look at all slots that found it in one */
+	uint32_t held; /* the number of the look at all slots that finds, or found, it in one */
 };
 
 #define EBPF_ORDERS 20

@@ -1,12 +1,12 @@
 /*
  * Mappings for the kernel program: the array of a process's space, copied into the pool and found
  * through the word in its slot. What is published never changes; when the space does, the next
- *array is published and the one before is retired. Its memory is given out again when nothing can
- *read it any more:
+ * array is published and the one before is retired. Its memory is given out again when nothing can
+ * read it any more:
  *
  *	the owner's slot holds another word
  *	wait for readers	a fork that had read the old word has stored it in its child's slot
- *	look at all slots	what is held by one waits for another time
+ *	look at all slots	what one holds, or held since, waits for another time
  *	wait for readers	a sample that had read the word from such a slot has ended
  *	drain up to there	no sample in the rings was walked with it
  *
@@ -178,6 +178,17 @@ static uint64_t make_maps(struct capture *c, uint32_t process)
 	return kern_maps_word(a->offset, a->generation);
 }
 
+/* Another word for a slot. A fork may have read the one before, and not stored it in its child's
+ * slot yet: the next look must not miss that array. */
+static void replace_maps(struct ebpf_state *e, uint32_t slot, uint64_t maps)
+{
+	uint32_t index = find_array(&e->spaces, kern_sampler_maps(e->sampler, slot));
+
+	if (index != MAP_NONE)
+		array_at(&e->spaces, index)->held = e->spaces.looks + 1;
+	kern_sampler_publish(e->sampler, slot, maps);
+}
+
 static void publish(struct capture *c, uint32_t process)
 {
 	struct ebpf_state *e = ebpf_of(c);
@@ -205,7 +216,7 @@ static void publish(struct capture *c, uint32_t process)
 	}
 	known->epoch = p->epoch;
 	e->spaces.published++;
-	kern_sampler_publish(e->sampler, slot, known->maps);
+	replace_maps(e, slot, known->maps);
 	ebpf_retire_maps(c, process, old);
 }
 
@@ -234,15 +245,17 @@ void ebpf_retire_maps(struct capture *c, uint32_t process, uint64_t maps)
 
 void ebpf_retire_slot(struct capture *c, uint32_t slot)
 {
-	kern_sampler_publish(ebpf_of(c)->sampler, slot, 0);
+	replace_maps(ebpf_of(c), slot, 0);
 	vec_push(&ebpf_of(c)->spaces.retired_slots, slot);
 }
 
 /* What is retired by now is on its way; what comes later waits for the next time. */
 static void begin_batch(struct ebpf_spaces *s)
 {
-	for (size_t i = 0; i < s->retired.count; i++)
+	for (size_t i = 0; i < s->retired.count; i++) {
+		array_at(s, s->retired.items[i])->held = 0; /* the wait is for these forks */
 		vec_push(&s->batch, s->retired.items[i]);
+	}
 	for (size_t i = 0; i < s->retired_slots.count; i++)
 		vec_push(&s->batch_slots, s->retired_slots.items[i]);
 	s->retired.count = s->retired_slots.count = 0;
