@@ -12,7 +12,7 @@
  *
  * No call here but load(), add_*() and follow_cpus() updates a map of the samples by bpf(): that
  * hides samples of its CPU for a moment (the kernel skips a program while bpf_prog_active is
- *taken).
+ * taken).
  *
  * The calls for one sampler come from one thread at a time, but for add_chunk(), publish(), maps()
  * and wait_for_readers(), which may run beside the others.
@@ -90,12 +90,14 @@ void kern_sampler_free_slot(struct kern_sampler *s, uint32_t slot);
 /* --- memory of the tables --- */
 
 /* Chunk `index` of the pool: (1 << UNWIND_CHUNK_SHIFT) words, zeroed, readable by the kernel
- * program. NULL where there is no memory for it. Asked for in order. Suits struct unwind_memory. */
+ * program. NULL where there is no memory for it. Asked for in order. Suits struct
+ * unwind_memory_source. */
 uint32_t *kern_sampler_add_chunk(void *sampler, uint32_t index);
 uint64_t *kern_sampler_rules(struct kern_sampler *s); /* UNWIND_MAX_RULES of them */
 
-/* Waits until no run of the kernel program can hold what was readable before the call. */
-void kern_sampler_wait_for_readers(struct kern_sampler *s);
+/* Waits until no run of the kernel program can hold what was readable before the call. False: the
+ * kernel refuses to wait. */
+bool kern_sampler_wait_for_readers(struct kern_sampler *s);
 
 /* --- records --- */
 

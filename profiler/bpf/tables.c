@@ -79,12 +79,14 @@ uint64_t *kern_sampler_rules(struct kern_sampler *s)
 	return s->rules_memory.at;
 }
 
-void kern_sampler_wait_for_readers(struct kern_sampler *s)
+bool kern_sampler_wait_for_readers(struct kern_sampler *s)
 {
 	struct kern_inner again = { .outer = s->pool, .map = s->first_chunk };
 
 	/* synchronize_rcu(), which is what an event's program runs under. Refused on kernels that
 	 * were started with nohz_full, and by filters. */
-	if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) != 0)
-		kern_inner_put(&again, 1);
+	if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) == 0)
+		return true;
+	kern_inner_put(&again, 1);
+	return again.errnum == 0;
 }

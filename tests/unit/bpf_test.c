@@ -422,7 +422,7 @@ static void chunks_are_made_when_they_are_asked_for(void **state)
 	kern_sampler_facts(s, &after);
 	assert_in_range(after.map_bytes - before.map_bytes, 12 << 20, 13 << 20);
 	kern_sampler_rules(s)[UNWIND_MAX_RULES - 1] = 1;
-	kern_sampler_wait_for_readers(s);
+	assert_true(kern_sampler_wait_for_readers(s));
 	kern_sampler_destroy(s);
 }
 
@@ -656,7 +656,8 @@ static void no_membarrier(void)
 		_exit(77);
 	error_free(kern_sampler_load(&o, &s));
 	uint64_t started_ns = now_ns();
-	kern_sampler_wait_for_readers(s);
+	if (!kern_sampler_wait_for_readers(s))
+		_exit(1);
 	_exit(now_ns() - started_ns > 200000 ? 0 : 1); /* a grace period takes milliseconds */
 }
 

@@ -29,8 +29,8 @@ static void *wait_for_readers(void *waiter)
 		}
 		w->is_asked = false;
 		pthread_mutex_unlock(&w->lock);
-		kern_sampler_wait_for_readers(w->sampler);
-		atomic_store(&w->is_done, true);
+		if (kern_sampler_wait_for_readers(w->sampler))
+			atomic_store(&w->is_done, true);
 		pthread_mutex_lock(&w->lock);
 	}
 	pthread_mutex_unlock(&w->lock);

@@ -13,6 +13,7 @@ struct ebpf_waiter *ebpf_waiter_create(struct kern_sampler *sampler); /* NULL: n
 void ebpf_waiter_destroy(struct ebpf_waiter *w);		      /* takes NULL */
 
 void ebpf_waiter_start(struct ebpf_waiter *w);
-bool ebpf_waiter_is_done(struct ebpf_waiter *w); /* the one that was started */
+/* The one that was started; never, where the kernel refuses to wait. */
+bool ebpf_waiter_is_done(struct ebpf_waiter *w);
 
 #endif
