@@ -201,7 +201,7 @@ static void publish(struct capture *c, uint32_t process)
 	if (old && known->calm_ns > e->until_ns) {
 		known->maps = 0;
 		known->epoch = EBPF_NO_EPOCH;
-		kern_sampler_publish(e->sampler, slot, 0);
+		replace_maps(e, slot, 0);
 		ebpf_retire_maps(c, process, old);
 		return;
 	}
