@@ -22,7 +22,7 @@ struct capture_backend {
 
 	/* Everything that may be refused, before the command is forked and before there is a
 	 * recording: permissions, memory, rings. Fills c->tables, c->backend_state, c->wake_fds and
-	 * c->lag_ns. An error is the reason why this backend does not run here. */
+	 * c->lag_ns and c->poll_ms. An error is the reason why this backend does not run here. */
 	struct error *(*open)(struct capture *c, const struct capture_options *o,
 			      const struct pev_kind *kind)MUST_USE;
 

@@ -14,9 +14,7 @@
 #include "base/log.h"
 #include "profiler/capture/session.h"
 
-#define POLL_MS	       20
 #define WATCH_LAG_NS   3000000ull
-#define WATCH_POLL_MS  2
 #define FLUSH_NS       1000000000ull
 #define FIRST_FLUSH_NS 100000000ull /* whoever kills cprof early still finds something */
 #define LIVE_CHECK_NS  200000000ull
@@ -156,7 +154,7 @@ void *drain_thread(void *session)
 	while (!c->stopping && !c->error) {
 		bool watches = session_now() < c->watch_until_ns;
 
-		if (!wait_for_records(c, fds, watches ? WATCH_POLL_MS : POLL_MS))
+		if (!wait_for_records(c, fds, watches ? c->watch_poll_ms : c->poll_ms))
 			break;
 		now = session_now();
 		session_drain(c, now - (watches ? MIN(c->lag_ns, WATCH_LAG_NS) : c->lag_ns));

@@ -88,10 +88,11 @@ struct capture {
 	uint64_t start_ns, stop_ns; /* of sampling; 0: not yet */
 	uint64_t attached_ns;	    /* everything is being sampled: a duration counts from here */
 	uint64_t last_record_ns;
-	uint64_t lag_ns;	 /* how far behind the present a round of the drain ends */
-	uint64_t watch_until_ns; /* until then the drain looks more often */
-	uint64_t lost_records;	 /* that told of processes and mappings */
-	bool rescan_due;	 /* for that */
+	int poll_ms, watch_poll_ms; /* the drain looks this often at the least; while it watches */
+	uint64_t lag_ns;	    /* how far behind the present a round of the drain ends */
+	uint64_t watch_until_ns;    /* until then the drain looks more often */
+	uint64_t lost_records;	    /* that told of processes and mappings */
+	bool rescan_due;	    /* for that */
 
 	pthread_t drain;
 	bool drain_runs;

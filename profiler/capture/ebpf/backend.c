@@ -9,6 +9,10 @@
 #include "base/log.h"
 #include "profiler/capture/ebpf/ebpf.h"
 
+/* A full ring wakes the drain; each time that it looks by itself costs as much as two samples. */
+#define POLL_MS	      50
+#define WATCH_POLL_MS 4
+
 #define LAG_NS		10000000ull
 #define LOOK_AT_CPUS_NS 1000000000ull
 
@@ -58,6 +62,8 @@ static struct error *ebpf_open(struct capture *c, const struct capture_options *
 	e->ring_count = kern_sampler_ring_count(e->sampler);
 	e->rings = mem_calloc(e->ring_count, sizeof(*e->rings));
 	c->lag_ns = LAG_NS;
+	c->poll_ms = POLL_MS;
+	c->watch_poll_ms = WATCH_POLL_MS;
 	c->tables = unwind_tables_create(&(struct unwind_memory_source){
 		.add_chunk = kern_sampler_add_chunk,
 		.rules = kern_sampler_rules(e->sampler),

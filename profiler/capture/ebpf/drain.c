@@ -23,6 +23,13 @@ static bool is_known(struct capture *c, uint32_t pid)
 	return process != MAP_NONE && proc_process_at(&c->model, process)->live_threads > 0;
 }
 
+void ebpf_watch(struct capture *c, uint64_t time_ns)
+{
+	/* on a whole machine something always is */
+	if (c->target != CAPTURE_ALL && c->target != CAPTURE_CGROUP)
+		c->watch_until_ns = time_ns + WATCH_NS;
+}
+
 /* Whether a fork or a new thread is a target's. */
 static bool follows(struct capture *c, const struct pev_record *r)
 {
@@ -102,8 +109,7 @@ static void handle_comm(struct capture *c, const struct pev_record *r)
 		return;
 	session_settle(c, map_find(&c->model.by_tid, r->tid), true);
 	ebpf_take_slot(c, r->pid); /* the kernel program gave it another one */
-	if (c->target != CAPTURE_ALL && c->target != CAPTURE_CGROUP)
-		c->watch_until_ns = r->time + WATCH_NS;
+	ebpf_watch(c, r->time);
 }
 
 static void handle_map(struct capture *c, const struct pev_record *r)

@@ -50,11 +50,11 @@ struct ebpf_ending {
 
 /* What the kernel program knows of a process of the model. */
 struct ebpf_process {
-	uint64_t maps;	 /* the word in its slot */
-	uint64_t epoch;	 /* of the process, that the word is right for; EBPF_NO_EPOCH: of none */
-	bool is_sampled; /* its mappings are published ... */
+	uint64_t maps;	  /* the word in its slot */
+	uint64_t epoch;	  /* of the process, that the word is right for; EBPF_NO_EPOCH: of none */
+	bool is_sampled;  /* its mappings are published ... */
 	uint64_t calm_ns; /* ... but not before: code was replaced by other code */
-	bool is_queued;	 /* to be published again */
+	bool is_queued;	  /* to be published again */
 };
 
 enum ebpf_array_state {
@@ -136,6 +136,9 @@ static inline struct ebpf_state *ebpf_of(const struct capture *c)
 /* --- drain.c --- */
 
 void ebpf_drain(struct capture *c, uint64_t until_ns);
+
+/* Something is to be published soon: looks more often for a while. */
+void ebpf_watch(struct capture *c, uint64_t time_ns);
 
 /* --- sample.c --- */
 

@@ -151,6 +151,7 @@ static uint32_t walk_here(struct capture *c, const struct session_sample *s,
 {
 	struct ebpf_state *e = ebpf_of(c);
 	uint64_t rescans = c->model.stats.rescans, begun = thread_cpu_ns();
+	bool is_calm = ebpf_process_at(c, s->process)->calm_ns < s->time_ns;
 	struct unwind_memory copy = { .base = 0 };
 	struct unwind_result result;
 	struct unwind_regs regs;
@@ -166,6 +167,8 @@ static uint32_t walk_here(struct capture *c, const struct session_sample *s,
 		     &result);
 	*status = result.status == UNWIND_COPY_SHORT ? UNWIND_DEFER_CUT : result.status;
 	e->cut_deferred += *status == UNWIND_DEFER_CUT;
+	if (is_calm)
+		ebpf_watch(c, s->time_ns);
 	/* /proc was asked, and had nothing new to tell */
 	if (c->model.stats.rescans > rescans && session_wants_a_look(result.status) &&
 	    are_current(c, sample, s->process))

@@ -6,7 +6,9 @@
 
 #include "profiler/capture/perf/perf.h"
 
-#define LAG_NS 10000000ull
+#define LAG_NS	      10000000ull
+#define POLL_MS	      20
+#define WATCH_POLL_MS 2
 
 /* A quarter of the time that a ring holds. */
 static uint64_t choose_lag(const struct capture *c, const struct events *e)
@@ -30,6 +32,8 @@ static struct error *perf_open(struct capture *c, const struct capture_options *
 	for (size_t i = 0; i < e->cpus.count; i++)
 		vec_push(&c->wake_fds, e->cpus.items[i].owner);
 	c->lag_ns = choose_lag(c, e);
+	c->poll_ms = POLL_MS;
+	c->watch_poll_ms = WATCH_POLL_MS;
 	c->tables = unwind_tables_create(NULL);
 	return NULL;
 }
