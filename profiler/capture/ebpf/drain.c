@@ -48,7 +48,7 @@ static void end_thread(struct capture *c, const struct ebpf_ending *e)
 			ebpf_take_slot(c, e->pid);
 		return;
 	}
-	proc_model_exit(&c->model, e->tid, e->time_ns);
+	proc_model_exit(&c->model, e->tid, MAX(e->time_ns, c->model.latest_ns));
 	if (!is_known(c, e->pid))
 		ebpf_take_slot(c, e->pid);
 }
