@@ -118,6 +118,11 @@ void kern_sampler_clear_wake(struct kern_sampler *s)
 		;
 }
 
+bool kern_sampler_listen(struct kern_sampler *s)
+{
+	return !__atomic_exchange_n(&s->state->listening, 1, __ATOMIC_RELAXED);
+}
+
 struct error *kern_ring_add(struct kern_sampler *s, int cpu, struct kern_inner *ret)
 {
 	struct kern_cpu c = { .cpu = cpu, .event = -1, .map = -1 };

@@ -164,6 +164,18 @@ static __always_inline __u64 wake_flag(void *ring)
 								       : BPF_RB_NO_WAKEUP;
 }
 
+/* A process that is new: until it hears of that, user space makes no tables for it. */
+static __always_inline __u64 call_flag(const struct kern_scratch *k)
+{
+	__u32 zero = 0;
+	struct kern_state *st = bpf_map_lookup_elem(&state, &zero);
+
+	if (k->sample.status != UNWIND_DEFER || k->maps || !st || !st->listening)
+		return 0;
+	st->listening = 0;
+	return BPF_RB_FORCE_WAKEUP;
+}
+
 /* --- sending the stack --- */
 
 struct send_context {
@@ -260,12 +272,13 @@ static __always_inline void add_regs(struct kern_scratch *k)
 /* Puts the record into the ring; false where it has no room. */
 static __always_inline int emit(struct kern_scratch *k, void *ring)
 {
+	__u64 call = call_flag(k);
 	__u32 n = k->frames;
 
 	if (n > KERN_FRAME_WORDS)
 		n = KERN_FRAME_WORDS;
 	return !bpf_ringbuf_output(ring, &k->sample, sizeof(k->sample) + n * sizeof(__u64),
-				   wake_flag(ring));
+				   call ? call : wake_flag(ring));
 }
 
 static __always_inline void count_time(const struct kern_scratch *k, struct kern_counters *c,

@@ -115,6 +115,10 @@ uint32_t kern_ring_fill(const struct kern_sampler *s, uint32_t ring);
 int kern_sampler_wake_fd(const struct kern_sampler *s);
 void kern_sampler_clear_wake(struct kern_sampler *s);
 
+/* It is readable, once, with the next sample of a process that nothing is published for, too.
+ * Returns whether one came since the call before. */
+bool kern_sampler_listen(struct kern_sampler *s);
+
 /* Bytes of stacks that were handled: the kernel program may send as many more. */
 void kern_sampler_handled(struct kern_sampler *s, uint64_t bytes);
 

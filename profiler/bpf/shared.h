@@ -80,7 +80,9 @@ struct kern_state {
 	__u32 slots_given; /* to it, by user space */
 	__u64 in_flight;   /* bytes of stacks sent, and not yet handled: user space subtracts */
 	__u64 in_flight_max;
-	__u32 pad[10];
+	__u32 listening; /* 1: user space wants to be woken by a sample of a process that nothing is
+			    published for; woken, it sets that again */
+	__u32 pad[9];
 };
 
 _Static_assert(sizeof(struct kern_state) == 64, "shared with the kernel");

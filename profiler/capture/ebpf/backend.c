@@ -76,6 +76,8 @@ static struct error *start(struct capture *c)
 {
 	struct ebpf_state *e = ebpf_of(c);
 
+	kern_sampler_listen(e->sampler);
+	ebpf_watch(c, session_now());
 	TRY(kern_sampler_start(e->sampler, &e->event));
 	e->is_started = true;
 	return NULL;

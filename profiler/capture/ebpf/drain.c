@@ -23,10 +23,15 @@ static bool is_known(struct capture *c, uint32_t pid)
 	return process != MAP_NONE && proc_process_at(&c->model, process)->live_threads > 0;
 }
 
+/* On a whole machine something always is new, and no hurry. */
+static bool may_watch(const struct capture *c)
+{
+	return c->target != CAPTURE_ALL && c->target != CAPTURE_CGROUP;
+}
+
 void ebpf_watch(struct capture *c, uint64_t time_ns)
 {
-	/* on a whole machine something always is */
-	if (c->target != CAPTURE_ALL && c->target != CAPTURE_CGROUP)
+	if (may_watch(c))
 		c->watch_until_ns = time_ns + WATCH_NS;
 }
 
@@ -225,6 +230,8 @@ void ebpf_drain(struct capture *c, uint64_t until_ns)
 	s.count = s.side_band + s.rings + 1;
 	s.times = mem_alloc(s.count * sizeof(*s.times));
 	kern_sampler_clear_wake(e->sampler);
+	if (may_watch(c) && kern_sampler_listen(e->sampler))
+		ebpf_watch(c, session_now());
 	ebpf_refresh_slots(c);
 	if (is_filling(c) && until_ns != UINT64_MAX)
 		until_ns = session_now(); /* order matters less than what would be lost */
