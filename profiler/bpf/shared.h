@@ -151,7 +151,7 @@ struct kern_sample {
 	__u32 status; /* enum unwind_status; DEFER: registers and parts of the stack are there */
 	__u32 parts;  /* sent for it */
 	__u64 maps;   /* what it was walked with */
-	__u64 fault_address;
+	__u64 fault_address; /* of DEFER: the code whose mapping or table is wanted; 0: all are */
 };
 
 _Static_assert(sizeof(struct kern_sample) == 56, "shared with the kernel");

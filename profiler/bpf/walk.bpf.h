@@ -195,6 +195,8 @@ static long walk_frame(__u32 i, struct unwind_context *cx)
 	r = unwind_step(cx, &k->s);
 	if (r == UNWIND_STEP_COMPILE)
 		k->s.status = UNWIND_DEFER;
+	if (k->s.status == UNWIND_DEFER) /* what is wanted */
+		k->s.fault_address = k->s.ip - k->s.is_return;
 	return r != UNWIND_STEP_ON;
 }
 

@@ -16,7 +16,7 @@
 	X(KTHREAD, NONE, "a kernel thread")                                                        \
 	X(USER_WORKER, NONE, "a kernel worker of the process (io_uring, vhost)")                   \
 	X(DEFER, OPEN, "waits for a table that is not compiled yet")                               \
-	X(DEFER_CUT, CUT, "its table came too late")                                               \
+	X(DEFER_CUT, CUT, "its table came later, and its stack was too long to be sent")           \
 	X(GUESSED, CUT, "has a frame found by frame pointer in code without unwind entries")       \
 	X(REGS_UNSAVED, CUT, "registers were not saved yet at the kernel's entry")                 \
 	X(COMPAT32, CUT, "32-bit code")                                                            \

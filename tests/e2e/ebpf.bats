@@ -63,6 +63,11 @@ ADDS_UP='l["expected_samples"] > 0 and l["unaccounted_samples"] == 0 and l["prog
 	     END { print deep, all; exit !(all > 50 && deep >= all * 0.99) }' x.folded
 }
 
+@test "a stack that is too long to be sent is walked in the kernel once its tables are there" {
+	cprof record -q -o x.cprof "$FIXTURES/plunge" 5000 3
+	holds x.cprof 'f["deferred_cut_samples"] < h["samples"] / 4 and h["complete_percent"] > 75'
+}
+
 @test "--debug-stacks: what the kernel program saw is what cprof sees, frame by frame" {
 	ln -s elsewhere stacks
 	cprof record -q -F 1999 --debug-stacks stacks -o x.cprof --stdout /dev/null \

@@ -144,6 +144,21 @@ static uint64_t thread_cpu_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
 }
 
+/* What the kernel program was in want of. The walk here asks for it too, but does not get there
+ * where the stack is longer than what can be sent: without this, such stacks would be deferred, and
+ * cut, for ever. */
+static void compile_wanted(struct capture *c, uint32_t process, uint64_t address)
+{
+	struct proc_process *p = proc_process_at(&c->model, process);
+	uint32_t i = p->space ? proc_space_find(p->space, address) : UINT32_MAX;
+
+	if (i == UINT32_MAX)
+		return;
+	proc_space_resolve(p->space, &c->model.files, i, p->pid);
+	if (p->space->tables[i])
+		unwind_table_compile(p->space->tables[i], address - p->space->unwind[i].bias);
+}
+
 /* Deferred; the same. */
 static uint32_t walk_here(struct capture *c, const struct session_sample *s,
 			  const struct kern_sample *sample, const struct ebpf_stack *stack,
@@ -162,6 +177,8 @@ static uint32_t walk_here(struct capture *c, const struct session_sample *s,
 		copy = (struct unwind_memory){ .bytes = stack->bytes,
 					       .base = stack->base,
 					       .size = stack->size };
+	if (sample->fault_address)
+		compile_wanted(c, s->process, sample->fault_address);
 	session_walk(c, s, &regs, &copy,
 		     sample->record.flags & (KERN_SAMPLE_STACK_CUT | KERN_SAMPLE_PARTS_LOST),
 		     &result);
