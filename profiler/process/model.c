@@ -171,7 +171,7 @@ uint32_t proc_model_process(struct proc_model *m, uint32_t pid, uint64_t time_ns
 {
 	uint32_t index = map_find(&m->by_pid, pid);
 
-	if (index != NONE)
+	if (index != NONE && !proc_process_at(m, index)->is_forgotten)
 		return index;
 	index = add_process(m, pid, NONE, time_ns);
 	scan_maps(m, index, time_ns);
@@ -188,9 +188,10 @@ uint32_t proc_model_thread(struct proc_model *m, uint32_t pid, uint32_t tid, uin
 	uint32_t index = map_find(&m->by_tid, tid), process;
 
 	if (index != NONE) {
-		struct proc_thread *t = proc_thread_at(m, index);
+		const struct proc_process *p =
+			proc_process_at(m, proc_thread_at(m, index)->process);
 
-		if (proc_process_at(m, t->process)->pid == pid)
+		if (p->pid == pid && !p->is_forgotten)
 			return index;
 	}
 	process = proc_model_process(m, pid, time_ns);
@@ -262,6 +263,18 @@ void proc_model_end(struct proc_model *m, uint32_t thread)
 		return;
 	proc_space_release(p->space);
 	p->space = NULL;
+}
+
+void proc_model_forget(struct proc_model *m, uint32_t pid)
+{
+	uint32_t process = map_find(&m->by_pid, pid);
+
+	if (process == NONE)
+		return;
+	for (uint32_t i = 0; proc_process_at(m, process)->live_threads; i++)
+		if (proc_thread_at(m, i)->process == process)
+			proc_model_end(m, i);
+	proc_process_at(m, process)->is_forgotten = true;
 }
 
 /* An exec ends all threads but one, which gets the leader's number whatever its own was: the end of

@@ -24,6 +24,7 @@ struct proc_process {
 	struct proc_space *space; /* NULL once it has ended */
 	uint32_t epoch;		  /* another number whenever something is mapped */
 	bool was_execed;	  /* and no sample has met the new program yet */
+	bool is_forgotten;	  /* its number is another process's */
 	uint64_t scan_ns; /* /proc/PID/maps was read at this time: older records say nothing new */
 
 	/* who it is: read from /proc once it matters, else the parent's */
@@ -52,7 +53,7 @@ struct proc_thread {
 struct proc_model {
 	VEC(struct proc_process) processes;
 	VEC(struct proc_thread) threads;
-	struct map by_pid, by_tid; /* the latest ones of a number */
+	struct map by_pid, by_tid; /* the latest ones of a number, forgotten or not */
 	struct proc_files files;
 	struct recording_writer *writer;
 	uint64_t our_mnt_ns;
@@ -77,6 +78,9 @@ void proc_model_exit(struct proc_model *m, uint32_t tid, uint64_t time_ns);
 /* The same for a thread by its index, whose number may be another one's by now: its end was lost.
  */
 void proc_model_end(struct proc_model *m, uint32_t thread);
+
+/* The number is another process's from now on, of which nothing may be told. */
+void proc_model_forget(struct proc_model *m, uint32_t pid);
 
 void proc_model_comm(struct proc_model *m, uint32_t pid, uint32_t tid, const char *name,
 		     bool is_exec, uint64_t time_ns);

@@ -282,6 +282,29 @@ static void numbers_come_back(void **state)
 	assert_string_equal(mapped_at(f, PID + 1, TEXT), "/lib/one");
 }
 
+/* What nobody tells of is found by its first sample: not as the one that had the number before. */
+static void numbers_that_come_back_untold(void **state)
+{
+	struct fixture *f = *state;
+	struct proc_model *m = &f->model;
+
+	start_process(f, PID, "first");
+	proc_model_fork(m, PID, PID, PID + 7, PID, 200);
+
+	uint32_t first = proc_model_thread(m, PID, PID, 210);
+
+	proc_model_forget(m, PID);
+	proc_model_forget(m, PID + 1); /* nothing is known of it */
+	assert_int_equal(m->live_threads, 0);
+
+	uint32_t second = proc_model_thread(m, PID, PID, 300);
+
+	assert_int_not_equal(first, second);
+	assert_int_not_equal(proc_thread_at(m, first)->process, proc_thread_at(m, second)->process);
+	assert_int_equal(proc_model_thread(m, PID, PID, 310), second);
+	assert_int_equal(m->live_threads, 1);
+}
+
 static void a_lost_end_is_not_that_of_the_next_one_of_its_number(void **state)
 {
 	struct fixture *f = *state;
@@ -527,6 +550,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(an_exec_in_a_thread_leaves_that_one, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(numbers_come_back, setup, teardown),
+		cmocka_unit_test_setup_teardown(numbers_that_come_back_untold, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			a_lost_end_is_not_that_of_the_next_one_of_its_number, setup, teardown),
 		cmocka_unit_test_setup_teardown(names_have_a_history, setup, teardown),

@@ -91,13 +91,15 @@ static void handle_fork(struct capture *c, const struct pev_record *r)
 	uint32_t known;
 
 	end_threads_of(c, r->pid != r->task.ppid ? r->pid : 0, r->tid);
+	known = map_find(&c->model.by_pid, r->pid);
+	/* a number that comes back: of a process that ended, or whose end was lost */
+	if (r->pid != r->task.ppid && known != MAP_NONE &&
+	    proc_process_at(&c->model, known)->scan_ns < r->time) {
+		ebpf_take_slot(c, r->pid);
+		proc_model_forget(&c->model, r->pid);
+	}
 	if (!follows(c, r))
 		return;
-	known = map_find(&c->model.by_pid, r->pid);
-	/* a number that comes back, of a process whose end was lost */
-	if (r->pid != r->task.ppid && known != MAP_NONE &&
-	    proc_process_at(&c->model, known)->scan_ns < r->time)
-		ebpf_take_slot(c, r->pid);
 	proc_model_fork(&c->model, r->pid, r->task.ppid, r->tid, r->task.ptid, r->time);
 }
 
