@@ -6,6 +6,7 @@
 #define CPROF_BASE_VEC_H
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 
@@ -31,6 +32,17 @@
 	do {                                                                                       \
 		vec_reserve(v, 1);                                                                 \
 		(v)->items[(v)->count++] = __VA_ARGS__;                                            \
+	} while (0)
+
+/* Of a queue, whose reader counts in *taken: what was taken goes, once it is most of the items. */
+#define vec_shed(v, taken)                                                                         \
+	do {                                                                                       \
+		if (*(taken) > (v)->count / 2) {                                                   \
+			(v)->count -= *(taken);                                                    \
+			memmove((v)->items, (v)->items + *(taken),                                 \
+				(v)->count * sizeof(*(v)->items));                                 \
+			*(taken) = 0;                                                              \
+		}                                                                                  \
 	} while (0)
 
 #define vec_last(v) (&(v)->items[(v)->count - 1])

@@ -155,6 +155,24 @@ static void bad_utf8_is_replaced(void **state)
 	buf_deinit(&b);
 }
 
+static void a_queue_sheds_what_was_taken(void **state)
+{
+	VEC(int) queue = { 0 };
+	size_t taken = 0, most = 0;
+
+	vec_shed(&queue, &taken);
+	for (int i = 0; i < 1000; i++) {
+		vec_push(&queue, i);
+		if (i >= 10) /* ten always wait */
+			assert_int_equal(queue.items[taken++], i - 10);
+		vec_shed(&queue, &taken);
+		most = MAX(most, queue.count);
+	}
+	assert_in_range(most, 11, 22);
+	assert_int_equal(queue.count - taken, 10);
+	vec_deinit(&queue);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -167,6 +185,7 @@ int main(void)
 		cmocka_unit_test(durations_and_sizes),
 		cmocka_unit_test(options_take_all_spellings),
 		cmocka_unit_test(bad_utf8_is_replaced),
+		cmocka_unit_test(a_queue_sheds_what_was_taken),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

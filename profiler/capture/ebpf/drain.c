@@ -67,8 +67,7 @@ static void end_threads(struct capture *c, uint64_t now_ns)
 	while (e->endings_taken < e->endings.count &&
 	       e->endings.items[e->endings_taken].time_ns + END_DELAY_NS <= now_ns)
 		end_thread(c, &e->endings.items[e->endings_taken++]);
-	if (e->endings_taken == e->endings.count)
-		e->endings.count = e->endings_taken = 0;
+	vec_shed(&e->endings, &e->endings_taken);
 }
 
 /* These numbers mean something else from now on. */

@@ -89,8 +89,6 @@ void ebpf_refresh_slots(struct capture *c)
 {
 	struct ebpf_state *e = ebpf_of(c);
 
-	/* those that have been applied make room */
-	if (e->new_slots_taken == e->new_slots.count)
-		e->new_slots.count = e->new_slots_taken = 0;
+	vec_shed(&e->new_slots, &e->new_slots_taken);
 	kern_sampler_new_slots(e->sampler, add_new_slot, e);
 }
