@@ -181,6 +181,15 @@ uint32_t kern_ring_fill(const struct kern_sampler *s, uint32_t ring)
 	return (uint32_t)(kern_reader_used(r) * 100 / r->size);
 }
 
+uint64_t kern_rings_damaged(const struct kern_sampler *s)
+{
+	uint64_t damaged = 0;
+
+	for (size_t i = 0; i < s->cpus.count; i++)
+		damaged += s->cpus.items[i].ring.damaged;
+	return damaged;
+}
+
 void kern_sampler_handled(struct kern_sampler *s, uint64_t bytes)
 {
 	__atomic_sub_fetch(&s->state->in_flight, bytes, __ATOMIC_RELAXED);

@@ -111,6 +111,9 @@ void kern_ring_pop(struct kern_sampler *s, uint32_t ring);
 /* Bytes in the ring, in per cent of its size. */
 uint32_t kern_ring_fill(const struct kern_sampler *s, uint32_t ring);
 
+/* Records of all rings that could not be what they claimed to be. */
+uint64_t kern_rings_damaged(const struct kern_sampler *s);
+
 /* Readable when a ring is filling up faster than usual; until it is cleared. */
 int kern_sampler_wake_fd(const struct kern_sampler *s);
 void kern_sampler_clear_wake(struct kern_sampler *s);

@@ -139,7 +139,8 @@ void ebpf_write_facts(struct capture *c)
 	session_fact(c, "no_slot", s.counters.no_slot);
 	session_fact(c, "stale_samples", e->stale);
 	session_fact(c, "published_maps", e->spaces.published);
-	session_fact(c, "damaged_records", side_band_damaged(&e->side_band));
+	session_fact(c, "damaged_records",
+		     side_band_damaged(&e->side_band) + kern_rings_damaged(e->sampler));
 	session_fact(c, "sees_kernel", !e->user_only);
 	if (e->debug.file) {
 		session_fact(c, "debug_stacks_compared", e->debug.compared);
@@ -147,5 +148,4 @@ void ebpf_write_facts(struct capture *c)
 		session_fact(c, "debug_stacks_differ", e->debug.differ);
 		session_fact(c, "debug_stacks_open", e->debug.open);
 	}
-	session_fact(c, "whole_machine", c->target == CAPTURE_ALL);
 }
