@@ -111,6 +111,8 @@ void kern_sampler_stop(struct kern_sampler *s)
 		if (s->cpus.items[i].event >= 0)
 			ioctl(s->cpus.items[i].event, PERF_EVENT_IOC_DISABLE, 0);
 	}
+	for (size_t i = 0; i < s->cpus.count && s->started; i++)
+		s->cpus.items[i].idle_end_ns = idle_ns(s->cpus.items[i].cpu);
 	s->started = false;
 }
 
@@ -126,7 +128,7 @@ void kern_events_close(struct kern_sampler *s)
 void kern_sampler_counts(struct kern_sampler *s, uint32_t ring, struct kern_cpu_counts *ret)
 {
 	const struct kern_cpu *c = &s->cpus.items[ring];
-	uint64_t words[3] = { 0 }, idle = idle_ns(c->cpu);
+	uint64_t words[3] = { 0 }, idle = s->started ? idle_ns(c->cpu) : c->idle_end_ns;
 
 	*ret = (struct kern_cpu_counts){ .cpu = c->cpu,
 					 .count = c->count,

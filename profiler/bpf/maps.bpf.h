@@ -151,7 +151,7 @@ struct kern_scratch {
 	struct kern_cached_rule rule_cache[KERN_CACHED_RULES];
 };
 
-/* Index: CPU. A sampling program never interrupts itself. */
+/* Index: CPU. Of the sampling program alone, which never interrupts itself (bpf_prog_active). */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
