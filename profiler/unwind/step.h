@@ -6,16 +6,25 @@
  * The includer defines, before it includes this file, `struct unwind_context` (whatever it needs)
  * and these static inline functions:
  *
- *   u32 unwind_mapping_count(cx)
- *   const struct unwind_mapping *unwind_mapping_at(cx, i)  NULL where i is out of range
- *   u32 unwind_search_mapping(cx, address)                 unwind_bisect_mappings(), in a function
- *                                                          of its own where that is of use
- *   const u32 *unwind_chunk(cx, offset)                    the chunk of the pool that holds the
- * word at an offset; NULL outside of the pool u64 unwind_rule_at(cx, i) a packed rule bool
- * unwind_read(cx, s, address, &word)                a word of the stack bool unwind_read_below(cx,
- * s, address, &word)          a word just below the stack pointer, for memory that is a copy from
- * there on bool unwind_code(cx, address, bytes, 16)               code bytes, of run-time code only
- *   enum unwind_status unwind_fault(cx, address, status)   the status of a failed read
+ *	u32 unwind_mapping_count(cx)
+ *	const struct unwind_mapping *unwind_mapping_at(cx, i)
+ *		NULL where i is out of range
+ *	u32 unwind_search_mapping(cx, address)
+ *		unwind_bisect_mappings(), in a function of its own where that is of use
+ *	const u32 *unwind_chunk(cx, offset)
+ *		the chunk of the pool that holds the word at an offset; NULL outside of the pool
+ *	u64 unwind_rule_at(cx, i)
+ *		a packed rule
+ *	bool unwind_cached_rule(cx, key, &rule), void unwind_cache_rule(cx, key, rule)
+ *		a cache in front of the search for a rule, or nothing
+ *	bool unwind_read(cx, s, address, &word)
+ *		a word of the stack
+ *	bool unwind_read_below(cx, s, address, &word)
+ *		a word just below the stack pointer, for memory that is a copy from there on
+ *	bool unwind_code(cx, address, bytes, UNWIND_CODE_BYTES)
+ *		code bytes, of run-time code only
+ *	enum unwind_status unwind_fault(cx, address, status)
+ *		the status of a failed read
  *
  * Every walk ends: each step either moves the stack pointer outwards or is one of at most
  * UNWIND_MAX_FRAMES.
