@@ -67,8 +67,8 @@ void kern_sampler_follow_cpus(struct kern_sampler *s, void (*came)(void *context
 /* --- who is sampled --- */
 
 /* A process that exists. It gets an empty slot: its samples are deferred until there are mappings.
- * With `armed` false its samples are filtered until it execs. *ret_slot is 0 where slots ran out.
- */
+ * With `armed` false its samples are filtered until it execs. *ret_slot is 0 where slots ran out,
+ * and where the process ended meanwhile. */
 struct error *kern_sampler_add_process(struct kern_sampler *s, uint32_t tgid, bool armed,
 				       uint32_t *ret_slot) MUST_USE;
 struct error *kern_sampler_add_thread(struct kern_sampler *s, uint32_t tid) MUST_USE;

@@ -113,8 +113,8 @@ struct error *kern_sampler_add_process(struct kern_sampler *s, uint32_t tgid, bo
 	errnum = update(s->processes, tgid, &process, BPF_NOEXIST);
 	if (errnum == EEXIST) { /* forked by a target meanwhile: the kernel program knows it */
 		kern_sampler_free_slot(s, process.slot);
-		if (bpf_map_lookup_elem(s->processes, &tgid, &found) != 0)
-			return error_new(ERR_NOT_FOUND, "process %u has ended", tgid);
+		found.slot = 0;
+		bpf_map_lookup_elem(s->processes, &tgid, &found); /* it may have ended since */
 		*ret_slot = found.slot;
 		return NULL;
 	}
