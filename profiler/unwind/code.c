@@ -42,13 +42,20 @@ static const struct stub stubs[] = {
 
 static const uint8_t endbr64[] = { 0xf3, 0x0f, 0x1e, 0xfa };
 
+static bool matches(const uint8_t *bytes, size_t size, const uint16_t *pattern, size_t n)
+{
+	if (size < n)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (pattern[i] != ANY && pattern[i] != bytes[i])
+			return false;
+	return true;
+}
+
 static size_t match_stub(const struct stub *s, const uint8_t *bytes, size_t size)
 {
-	if (size < s->begin_size)
+	if (!matches(bytes, size, s->begin, s->begin_size))
 		return 0;
-	for (size_t i = 0; i < s->begin_size; i++)
-		if (s->begin[i] != ANY && s->begin[i] != bytes[i])
-			return 0;
 	if (!s->end_size)
 		return s->begin_size;
 
@@ -102,9 +109,81 @@ static const struct sequence {
 	  UNWIND_RULE_STOP },
 };
 
+/* deregister_tm_clones, position-independent or not, which calls nothing and keeps nothing: as the
+ * function behind it, register_tm_clones. */
+static const uint16_t clones[][16] = {
+	/* lea x(%rip),%rdi; lea y(%rip),%rax; cmp */
+	{ 0x48, 0x8d, 0x3d, ANY, ANY, ANY, ANY, 0x48, 0x8d, 0x05, ANY, ANY, ANY, ANY, 0x48, 0x39 },
+	/* mov $x,%eax; cmp $y,%rax; je */
+	{ 0xb8, ANY, ANY, ANY, ANY, 0x48, 0x3d, ANY, ANY, ANY, ANY, 0x74, ANY, ANY, ANY, ANY },
+};
+
+#define CLONES_REACH 128
+
+/* Where these two begin, in front of `end`; `end` where they are not there. */
+static size_t find_clones(const uint8_t *bytes, size_t end, size_t from)
+{
+	for (size_t at = end; at-- > from && end - at <= CLONES_REACH;)
+		for (size_t i = 0; i < ARRAY_SIZE(clones); i++)
+			if (matches(bytes + at, end - at, clones[i], ARRAY_SIZE(clones[i])))
+				return at;
+	return end;
+}
+
+/* __do_global_dtors_aux of gcc's crtstuff.c: cmpb $0,done(%rip); jne; push %rbp ... movb
+ * $1,done(%rip); pop %rbp; ret ... ret. The jump leads to the second return. */
+static bool match_destructors(const uint8_t *bytes, size_t size, size_t at, struct code_match *ret)
+{
+	static const uint16_t begin[] = { 0x80, 0x3d, ANY, ANY, ANY, ANY, 0x00, 0x75, ANY, 0x55 };
+	static const uint16_t end[] = { 0xc6, 0x05, ANY, ANY, ANY, ANY, 0x01, 0x5d, 0xc3 };
+	size_t last;
+
+	if (!matches(bytes + at, size - at, begin, ARRAY_SIZE(begin)))
+		return false;
+	last = at + 9 + bytes[at + 8];
+	if (bytes[at + 8] >= 0x80 || last >= size || bytes[last] != 0xc3)
+		return false;
+	for (size_t i = at + ARRAY_SIZE(begin); i + ARRAY_SIZE(end) <= last + 1; i++) {
+		if (!matches(bytes + i, last + 1 - i, end, ARRAY_SIZE(end)))
+			continue;
+		*ret = (struct code_match){
+			.offset = at,
+			.size = last + 1 - at,
+			.rule = UNWIND_RULE_REG,
+			.pushed = at + ARRAY_SIZE(begin),
+			.popped = i + ARRAY_SIZE(end) - 1,
+		};
+		return true;
+	}
+	return false;
+}
+
+static bool find_destructors(const uint8_t *bytes, size_t size, size_t from, struct code_match *ret)
+{
+	for (size_t at = from; at < size; at++) {
+		const uint8_t *next = memchr(bytes + at, 0x80, size - at);
+		size_t end, start;
+
+		if (!next)
+			return false;
+		at = (size_t)(next - bytes);
+		if (!match_destructors(bytes, size, at, ret))
+			continue;
+		start = at;
+		if (start >= from + sizeof(endbr64) &&
+		    memcmp(bytes + start - sizeof(endbr64), endbr64, sizeof(endbr64)) == 0)
+			start -= sizeof(endbr64);
+		end = ret->offset + ret->size;
+		ret->offset = find_clones(bytes, start, from);
+		ret->size = end - ret->offset;
+		return true;
+	}
+	return false;
+}
+
 bool code_find(const uint8_t *bytes, size_t size, size_t from, struct code_match *ret)
 {
-	bool found = false;
+	bool found = find_destructors(bytes, size, from, ret);
 
 	for (size_t i = 0; i < ARRAY_SIZE(sequences); i++) {
 		const struct sequence *s = &sequences[i];
@@ -112,7 +191,9 @@ bool code_find(const uint8_t *bytes, size_t size, size_t from, struct code_match
 
 		if (!at || (found && (size_t)(at - bytes) >= ret->offset))
 			continue;
-		*ret = (struct code_match){ (size_t)(at - bytes), s->size, s->rule };
+		*ret = (struct code_match){ .offset = (size_t)(at - bytes),
+					    .size = s->size,
+					    .rule = s->rule };
 		found = true;
 	}
 	return found;

@@ -1,6 +1,7 @@
 /*
- * Code that has no unwind entry and is known by its bytes: where programs and threads start, and
- * where signal handlers return to. Written in assembly by the C libraries, mostly without CFI.
+ * Code that has no unwind entry and is known by its bytes: where programs and threads start, where
+ * signal handlers return to (written in assembly by the C libraries, mostly without CFI), and what
+ * gcc puts into every program to end it (compiled without).
  */
 #ifndef CPROF_UNWIND_CODE_H
 #define CPROF_UNWIND_CODE_H
@@ -19,7 +20,9 @@ bool code_init_section(const uint8_t *bytes, size_t size, size_t *ret_pushed, si
 
 struct code_match {
 	size_t offset, size;
-	uint8_t rule; /* UNWIND_RULE_STOP, UNWIND_RULE_SIGNAL */
+	uint8_t rule; /* UNWIND_RULE_STOP, UNWIND_RULE_SIGNAL; UNWIND_RULE_REG: a function that
+			 keeps rbp on its stack ... */
+	size_t pushed, popped; /* ... between these offsets, and nothing else */
 };
 
 /* The first known sequence at or after `from`; false where there is none. */

@@ -15,7 +15,7 @@
 #define PADDING_BYTES 15
 
 /* How far code sequences that are looked for may reach over the edge of a unit. */
-#define SEQUENCE_REACH 32
+#define SEQUENCE_REACH 256
 
 struct writer {
 	struct unwind_table *table;
@@ -104,6 +104,22 @@ static bool emit_init_section(struct writer *w, const struct image_section *s, u
 	return true;
 }
 
+/* A function that keeps rbp on its stack, and nothing else. */
+static void emit_framed(struct writer *w, uint64_t start, const struct code_match *m)
+{
+	struct unwind_rule framed = {
+		.kind = UNWIND_RULE_REG,
+		.base = 7,
+		.offset = 16,
+		.bp_kind = UNWIND_BP_AT_CFA,
+		.bp_offset = -16,
+	};
+
+	emit(w, start + m->offset, rule_above_sp(8));
+	emit(w, start + m->pushed, unwind_rule_pack(&framed));
+	emit(w, start + m->popped, rule_above_sp(8));
+}
+
 /* The rows of code that is known by its bytes. */
 static void emit_known_code(struct writer *w, uint64_t start, uint64_t end)
 {
@@ -127,14 +143,19 @@ static void emit_known_code(struct writer *w, uint64_t start, uint64_t end)
 		bool found = code_find(bytes, left, from, &m);
 
 		if (stub && entry >= start + from && (!found || entry - start < m.offset)) {
-			m = (struct code_match){ entry - start, stub, UNWIND_RULE_STOP };
+			m = (struct code_match){ .offset = entry - start,
+						 .size = stub,
+						 .rule = UNWIND_RULE_STOP };
 			found = true;
 		}
 		if (!found)
 			break;
 		/* A handler returns to the first byte, and return addresses are looked up at the
 		 * byte before. */
-		emit(w, start + m.offset - (m.rule == UNWIND_RULE_SIGNAL), m.rule);
+		if (m.rule == UNWIND_RULE_REG)
+			emit_framed(w, start, &m);
+		else
+			emit(w, start + m.offset - (m.rule == UNWIND_RULE_SIGNAL), m.rule);
 		emit(w, start + m.offset + m.size, UNWIND_RULE_INVALID);
 	}
 }

@@ -242,6 +242,40 @@ static void test_known_code(void **state)
 	assert_false(code_find(text, sizeof(text), 21, &m));
 }
 
+/* gcc's crtstuff.c: two functions that keep nothing, and one that keeps rbp. */
+static void test_destructors(void **state)
+{
+	static const uint8_t text[] = {
+		/* 0: lea x(%rip),%rdi; lea y(%rip),%rax; cmp %rdi,%rax; je; ret; nop */
+		0x90, 0x90, 0x48, 0x8d, 0x3d, 1, 2, 3, 4, 0x48, 0x8d, 0x05, 1, 2, 3, 4, 0x48, 0x39,
+		0xf8, 0x74, 0x15, 0xc3, 0x90, 0x90,
+		/* 24: endbr64; cmpb $0,x(%rip); jne 28 + 19; push %rbp; mov %rsp,%rbp; call */
+		0xf3, 0x0f, 0x1e, 0xfa, 0x80, 0x3d, 1, 2, 3, 4, 0, 0x75, 0x15, 0x55, 0x48, 0x89,
+		0xe5, 0xe8, 1, 2, 3, 4,
+		/* 46: movb $1,x(%rip); pop %rbp; ret; nop; ret */
+		0xc6, 0x05, 1, 2, 3, 4, 1, 0x5d, 0xc3, 0x0f, 0x1f, 0x00, 0xc3, 0x90
+	};
+	uint8_t changed[sizeof(text)];
+	struct code_match m;
+
+	assert_true(code_find(text, sizeof(text), 0, &m));
+	assert_int_equal(m.rule, UNWIND_RULE_REG);
+	assert_int_equal(m.offset, 2);
+	assert_int_equal(m.pushed, 38);
+	assert_int_equal(m.popped, 54);
+	assert_int_equal(m.offset + m.size, 59);
+	assert_true(code_find(text, sizeof(text), 10, &m)); /* the end of another entry */
+	assert_int_equal(m.offset, 24);
+	for (size_t n = 0; n < 59; n++)
+		assert_false(code_find(text, n, 0, &m));
+	for (size_t i = 28; i < 59; i++) {
+		memcpy(changed, text, sizeof(text));
+		changed[i] ^= 0x80;
+		if (code_find(changed, sizeof(text), 0, &m)) /* where any byte will do */
+			assert_int_equal(m.popped, 54);
+	}
+}
+
 /* The entry of every dynamic linker and static program here is known: without it no stack of theirs
  * would be whole. */
 static void test_entries_of_real_files(void **state)
@@ -337,6 +371,7 @@ int main(void)
 		cmocka_unit_test(test_signal_frame),
 		cmocka_unit_test(test_damaged_programs),
 		cmocka_unit_test(test_known_code),
+		cmocka_unit_test(test_destructors),
 		cmocka_unit_test(test_entries_of_real_files),
 		cmocka_unit_test(test_units_in_any_order),
 		cmocka_unit_test(test_describe),
