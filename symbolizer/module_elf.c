@@ -103,6 +103,25 @@ static bool set_plt_stub(struct elf_module *m, uint64_t vaddr, struct symbol_cha
 	return true;
 }
 
+/* The byte in front of a function, where nothing ends with a call: asked for is a return address
+ * that nobody pushed by calling (makecontext() sets up the one of a coroutine's end). */
+static bool set_function_behind(struct elf_module *m, uint64_t vaddr, struct symbol_chain *chains,
+				size_t i, struct symbol_result *result)
+{
+	uint64_t start;
+	size_t near = 0;
+	const struct symbol *s = symtab_find(&m->symtab, vaddr + 1, &near);
+
+	if (s && s->start == vaddr + 1) {
+		set_symbol(m, s, chains, i, result);
+		return true;
+	}
+	if (!unwind_entry_start(m, vaddr + 1, &start) || start != vaddr + 1)
+		return false;
+	chains[i].start = start;
+	return true;
+}
+
 /* No symbol covers the address: a PLT stub, the symbol without a size at the start of its unwind
  * entry, or padding behind a function. */
 static void name_by_other_means(struct elf_module *m, uint64_t vaddr, size_t *near,
@@ -121,6 +140,8 @@ static void name_by_other_means(struct elf_module *m, uint64_t vaddr, size_t *ne
 			chains[i].start = start;
 		return;
 	}
+	if (set_function_behind(m, vaddr, chains, i, result))
+		return;
 	const struct symbol *s = symtab_below(&m->symtab, vaddr, near);
 	if (s && s->is_sized && (s->end & (CODE_ALIGN - 1)) &&
 	    vaddr - s->end < CODE_ALIGN - (s->end & (CODE_ALIGN - 1)))

@@ -478,3 +478,10 @@ for i in range(60000): json.loads(json.dumps({"a": [i, str(i)]}))'
 	[ "$status" -eq 0 ]
 	[ "$(cat out.txt)" = 256 ]
 }
+
+@test "what a coroutine returns to is not named after the function that ends in front of it" {
+	can_sample
+	"$CPROF" record -q -o x.folded "$CPROF_BUILD/tests/fixtures/coroutine" 2
+	grep -q ';co;co_work' x.folded
+	! grep ';co;' x.folded | grep -vE ';(__start_context|libc\.so[^;]*);co;|;\[truncated: [a-z_]*\];co;'
+}
