@@ -62,6 +62,26 @@ static uint32_t intern_name(struct proc_model *m, const char *name)
 
 /* --- processes and threads --- */
 
+/* The process that a number is now. */
+static uint32_t find_process(const struct proc_model *m, uint32_t pid)
+{
+	uint32_t index = map_find(&m->by_pid, pid);
+
+	return index != NONE && m->processes.items[index].is_forgotten ? NONE : index;
+}
+
+/* The thread of that process. */
+static uint32_t find_thread(const struct proc_model *m, uint32_t pid, uint32_t tid)
+{
+	uint32_t index = map_find(&m->by_tid, tid);
+	const struct proc_process *p;
+
+	if (index == NONE)
+		return NONE;
+	p = &m->processes.items[m->threads.items[index].process];
+	return p->pid == pid && !p->is_forgotten ? index : NONE;
+}
+
 static uint32_t add_process(struct proc_model *m, uint32_t pid, uint32_t parent, uint64_t time_ns)
 {
 	uint32_t index = (uint32_t)m->processes.count;
@@ -169,9 +189,9 @@ static bool scan_maps(struct proc_model *m, uint32_t process, uint64_t time_ns)
 
 uint32_t proc_model_process(struct proc_model *m, uint32_t pid, uint64_t time_ns)
 {
-	uint32_t index = map_find(&m->by_pid, pid);
+	uint32_t index = find_process(m, pid);
 
-	if (index != NONE && !proc_process_at(m, index)->is_forgotten)
+	if (index != NONE)
 		return index;
 	index = add_process(m, pid, NONE, time_ns);
 	scan_maps(m, index, time_ns);
@@ -185,15 +205,10 @@ uint32_t proc_model_find_thread(const struct proc_model *m, uint32_t tid)
 
 uint32_t proc_model_thread(struct proc_model *m, uint32_t pid, uint32_t tid, uint64_t time_ns)
 {
-	uint32_t index = map_find(&m->by_tid, tid), process;
+	uint32_t index = find_thread(m, pid, tid), process;
 
-	if (index != NONE) {
-		const struct proc_process *p =
-			proc_process_at(m, proc_thread_at(m, index)->process);
-
-		if (p->pid == pid && !p->is_forgotten)
-			return index;
-	}
+	if (index != NONE)
+		return index;
 	process = proc_model_process(m, pid, time_ns);
 	if (tid != pid && proc_process_at(m, process)->leader == NONE)
 		add_thread(m, process, pid, read_comm(m, pid, pid), time_ns);
@@ -323,13 +338,13 @@ static void record_comm(struct proc_model *m, const struct proc_thread *t)
 void proc_model_comm(struct proc_model *m, uint32_t pid, uint32_t tid, const char *name,
 		     bool is_exec, uint64_t time_ns)
 {
-	uint32_t index = map_find(&m->by_tid, tid);
+	uint32_t index = find_thread(m, pid, tid);
 	struct proc_thread *t;
 
 	note_time(m, time_ns);
 	if (index == NONE && is_exec) {
 		/* not scanned: /proc may show the program that comes after */
-		uint32_t process = map_find(&m->by_pid, pid);
+		uint32_t process = find_process(m, pid);
 
 		if (process == NONE)
 			process = add_process(m, pid, NONE, time_ns);

@@ -139,6 +139,14 @@ ADDS_UP='l["expected_samples"] > 0 and l["unaccounted_samples"] == 0 and l["prog
 	holds all.cprof "abs(100 * (f['idle_samples'] + f['idle_unseen_samples'] + f['missed_samples']) / f['expected_samples'] - $idle) < 12"
 }
 
+@test "-a: short programs are whole, though nobody knew who starts them" {
+	run cprof record -a -o short.cprof -- \
+		sh -c 'sleep 0.3; for i in $(seq 40); do awk "BEGIN { while (i < 300000) i++ }"; done'
+	echo "$output"
+	[ "$status" -eq 0 ]
+	holds short.cprof 'h["samples"] > 30 and s.get("nomap_novma", 0) <= h["samples"] * 0.01'
+}
+
 @test "-a: samples of kernel threads are no cut stacks" {
 	for _ in 1 2 3 4 5; do
 		cprof record -q -a -F 1999 -o all.cprof -o all.folded --stdout /dev/null -- \

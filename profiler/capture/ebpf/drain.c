@@ -23,15 +23,16 @@ static bool is_known(struct capture *c, uint32_t pid)
 	return process != MAP_NONE && proc_process_at(&c->model, process)->live_threads > 0;
 }
 
-/* On a whole machine something always is new, and no hurry. */
-static bool may_watch(const struct capture *c)
+/* Whatever runs is a target, or may be one. */
+static bool takes_all(const struct capture *c)
 {
-	return c->target != CAPTURE_ALL && c->target != CAPTURE_CGROUP;
+	return c->target == CAPTURE_ALL || c->target == CAPTURE_CGROUP;
 }
 
+/* On a whole machine something always is new, and no hurry. */
 void ebpf_watch(struct capture *c, uint64_t time_ns)
 {
-	if (may_watch(c))
+	if (!takes_all(c))
 		c->watch_until_ns = time_ns + WATCH_NS;
 }
 
@@ -104,7 +105,11 @@ static void handle_fork(struct capture *c, const struct pev_record *r)
 
 static void handle_comm(struct capture *c, const struct pev_record *r)
 {
-	if (!is_known(c, r->pid))
+	/* a program may be gone by the time that its first sample is looked at: then it is too late
+	 * to ask what it had mapped */
+	bool may_be_target = is_known(c, r->pid) || (r->comm.is_exec && takes_all(c));
+
+	if (!may_be_target)
 		return;
 	if (!r->comm.is_exec && map_find(&c->model.by_tid, r->tid) == MAP_NONE)
 		return; /* a thread that is no target */
@@ -231,7 +236,7 @@ void ebpf_drain(struct capture *c, uint64_t until_ns)
 	s.count = s.side_band + s.rings + 1;
 	s.times = mem_alloc(s.count * sizeof(*s.times));
 	kern_sampler_clear_wake(e->sampler);
-	if (may_watch(c) && kern_sampler_listen(e->sampler))
+	if (!takes_all(c) && kern_sampler_listen(e->sampler))
 		ebpf_watch(c, session_now());
 	ebpf_refresh_slots(c);
 	if (is_filling(c) && until_ns != UINT64_MAX)
