@@ -10,6 +10,8 @@ setup_file() {
 	CPROF=$(realpath "$CPROF")
 	export FIXTURES="$BATS_FILE_TMPDIR"
 	cc -O2 -o "$FIXTURES/burn" "$REPO/tests/fixtures/burn.c"
+	export BACKENDS=perf # what is said of both is tried with both
+	"$CPROF" doctor --json | grep -q '"backend": "ebpf"' && BACKENDS="perf ebpf" || true
 }
 
 setup() {
@@ -68,28 +70,34 @@ can_sample() {
 
 @test "stacks of a C program are whole: every one starts at _start and names its callers" {
 	can_sample
-	"$CPROF" record -q --min-complete 99 -o x.folded "$(burn)" 2 >/dev/null
-	[ "$(total x.folded)" -ge 500 ]
-	# a handful of samples may fall into the dynamic loader
-	whole=$(awk '/^burn;_start;__libc_start_main[^;]*;.*main;caller_[123]_[abc];leaf_[abc]/ { n += $NF } END { print n + 0 }' x.folded)
-	[ "$((whole * 100))" -ge "$(($(total x.folded) * 98))" ]
+	for backend in $BACKENDS; do
+		"$CPROF" record -q --backend $backend --min-complete 99 -o x.folded "$(burn)" 2 >/dev/null
+		[ "$(total x.folded)" -ge 500 ]
+		# a handful of samples may fall into the dynamic loader
+		whole=$(awk '/^burn;_start;__libc_start_main[^;]*;.*main;caller_[123]_[abc];leaf_[abc]/ { n += $NF } END { print n + 0 }' x.folded)
+		[ "$((whole * 100))" -ge "$(($(total x.folded) * 98))" ]
+	done
 }
 
 @test "attaching: -p PID, -p NAME, -t TID; the habit -F 99 -p PID -- sleep 1" {
 	can_sample
 	cp "$(burn)" ./burnable
-	./burnable 20 >/dev/null &
+	./burnable 40 >/dev/null &
 	pid=$!
-	"$CPROF" record -q --duration 1 -p $pid -o pid.folded
-	"$CPROF" record -q --duration 1 -p burnable -o name.folded
-	"$CPROF" record -q --duration 1 -t $pid -o tid.folded
-	"$CPROF" record -q -F 99 -g -p $pid -o sleep.folded -- sleep 1
-	kill $pid
-	for f in pid name tid; do
-		grep -q '^burnable;_start;.*main;caller_3_c;leaf_c' $f.folded
+	for backend in $BACKENDS; do
+		"$CPROF" record -q --backend $backend --duration 1 -p $pid -o $backend.pid.folded
+		"$CPROF" record -q --backend $backend --duration 1 -p burnable -o $backend.name.folded
+		"$CPROF" record -q --backend $backend --duration 1 -t $pid -o $backend.tid.folded
+		"$CPROF" record -q --backend $backend -F 99 -g -p $pid -o $backend.sleep.folded -- sleep 1
 	done
-	grep -q 'leaf_c' sleep.folded
-	[ "$(total sleep.folded)" -le 120 ]
+	kill $pid
+	for backend in $BACKENDS; do
+		for f in pid name tid; do
+			grep -q '^burnable;_start;.*main;caller_3_c;leaf_c' $backend.$f.folded
+		done
+		grep -q 'leaf_c' $backend.sleep.folded
+		[ "$(total $backend.sleep.folded)" -le 120 ]
+	done
 }
 
 @test "a process that has ended, and whose parent has not asked for its status, is no target" {
@@ -110,9 +118,11 @@ can_sample() {
 	can_sample
 	cp "$(burn)" ./child_a
 	cp "$(burn)" ./child_b
-	"$CPROF" record -q -o x.folded sh -c './child_a 1 & ./child_b 1; wait' >/dev/null
-	grep -q '^child_a;_start;.*leaf_a' x.folded
-	grep -q '^child_b;_start;.*leaf_b' x.folded
+	for backend in $BACKENDS; do
+		"$CPROF" record -q --backend $backend -o x.folded sh -c './child_a 1 & ./child_b 1; wait' >/dev/null
+		grep -q '^child_a;_start;.*leaf_a' x.folded
+		grep -q '^child_b;_start;.*leaf_b' x.folded
+	done
 }
 
 @test "a command that does not exist is 127, one that cannot run 126" {
@@ -248,44 +258,48 @@ can_sample() {
 
 @test "the shares of a program of known cost are right within the sampling error" {
 	can_sample
-	"$CPROF" record -q -F 4999 -o x.folded --stdout truth.txt "$(burn)" 6
-	# chi-square over five paths against the counted iterations: 4 degrees of freedom, the bound of
-	# one run in 10,000
-	python3 - <<-'PY'
-		import re
-		truth = dict(l.split() for l in open("truth.txt"))
-		total = sum(map(int, truth.values()))
-		seen = dict.fromkeys(truth, 0)
-		for line in open("x.folded"):
-		    stack, n = line.rsplit(" ", 1)
-		    for path in truth:
-		        if f";{path}" in stack:
-		            seen[path] += int(n)
-		        elif path.split(";")[1] in stack:
-		            others = [p for p in truth if p.endswith(path.split(";")[1])]
-		            assert any(f";{p}" in stack for p in others) or "[truncated" in stack, stack
-		n = sum(seen.values())
-		assert n >= 10000, n
-		chi = sum((seen[p] - n * int(t) / total) ** 2 / (n * int(t) / total) for p, t in truth.items())
-		print(n, seen, chi)
-		assert chi < 23.5, chi
-	PY
+	for backend in $BACKENDS; do
+		"$CPROF" record -q --backend $backend -F 4999 -o x.folded --stdout truth.txt "$(burn)" 6
+		# chi-square over five paths against the counted iterations: 4 degrees of freedom, the bound of
+		# one run in 10,000
+		python3 - <<-'PY'
+			import re
+			truth = dict(l.split() for l in open("truth.txt"))
+			total = sum(map(int, truth.values()))
+			seen = dict.fromkeys(truth, 0)
+			for line in open("x.folded"):
+			    stack, n = line.rsplit(" ", 1)
+			    for path in truth:
+			        if f";{path}" in stack:
+			            seen[path] += int(n)
+			        elif path.split(";")[1] in stack:
+			            others = [p for p in truth if p.endswith(path.split(";")[1])]
+			            assert any(f";{p}" in stack for p in others) or "[truncated" in stack, stack
+			n = sum(seen.values())
+			assert n >= 10000, n
+			chi = sum((seen[p] - n * int(t) / total) ** 2 / (n * int(t) / total) for p, t in truth.items())
+			print(n, seen, chi)
+			assert chi < 23.5, chi
+		PY
+	done
 }
 
 @test "kill -9 of cprof leaves a recording that opens, and the program runs on" {
 	can_sample
-	"$CPROF" record -q "$(burn)" 8 >/dev/null &
-	cprof=$!
-	sleep 3
-	child=$(pgrep -P $cprof | head -1)
-	kill -9 $cprof
-	wait $cprof || true
-	kill -0 "$child"
-	run "$CPROF" report cprof.cprof
-	kill "$child"
-	[ "$status" -eq 0 ]
-	[[ "$output" == *"leaf_c"* ]]
-	[[ "$output" == *"cut"* ]]
+	for backend in $BACKENDS; do
+		"$CPROF" record -q --backend $backend "$(burn)" 8 >/dev/null &
+		cprof=$!
+		sleep 3
+		child=$(pgrep -P $cprof | head -1)
+		kill -9 $cprof
+		wait $cprof || true
+		kill -0 "$child"
+		run "$CPROF" report cprof.cprof
+		kill "$child"
+		[ "$status" -eq 0 ]
+		[[ "$output" == *"leaf_c"* ]]
+		[[ "$output" == *"cut"* ]]
+	done
 }
 
 @test "ctrl-C ends the program and the files are written" {
