@@ -13,6 +13,8 @@ import time
 
 BUSY_LIMIT = 0.3  # CPUs that others may use during a timed row
 TICK = os.sysconf("SC_CLK_TCK")
+# Without collecting build ids, which its version 6.1 does not always survive, and takes time for.
+PERF_RECORD = ("perf", "record", "-q", "-B", "-N")
 NOT_IN_RATE = ("exec", "exiting", "kthread", "user_worker")  # there is no stack of a program to walk
 
 

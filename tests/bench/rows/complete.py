@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import time
 
-from harness import Ledger, Running, Skip, complete_rate, run, tree_of, wilson_low
+from harness import PERF_RECORD, Ledger, Running, Skip, complete_rate, run, tree_of, wilson_low
 from rows import programs
 from rows.postgres import Postgres
 
@@ -149,7 +149,7 @@ def copied_clang_row(b):
 def perf_rate(b, words, graph, frequency):
     """The share of perf's stacks that end where programs and threads start."""
     data = b.path("deep.data")
-    run(["perf", "record", "-q", "-e", "cpu-clock", "-F", str(frequency), "--call-graph", graph, "-o", data,
+    run([*PERF_RECORD, "-e", "cpu-clock", "-F", str(frequency), "--call-graph", graph, "-o", data,
          "--", *words])
     text = run(["perf", "script", "--no-inline", "-i", data, "-F", "comm,ip,sym"],
                stdout=subprocess.PIPE).stdout.decode(errors="replace")

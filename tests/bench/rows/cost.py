@@ -6,7 +6,7 @@ import subprocess
 import time
 
 from bpf_stats import Stats
-from harness import Running, Skip, children_seconds, median_with_interval, run
+from harness import PERF_RECORD, Running, Skip, children_seconds, median_with_interval, run
 from rows.programs import clang_words, sqlite_words
 
 HZ = 999
@@ -88,7 +88,7 @@ def count_only_row(b):
 
 
 def perf_words(b, graph):
-    return ["perf", "record", "-q", "-e", "cpu-clock", "-F", str(HZ), "--call-graph", graph, "-o",
+    return [*PERF_RECORD, "-e", "cpu-clock", "-F", str(HZ), "--call-graph", graph, "-o",
             b.path("overhead.data"), "--"]
 
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 
-from harness import TICK, Skip, run
+from harness import PERF_RECORD, TICK, Skip, run
 from rows.programs import clang_words
 
 
@@ -23,7 +23,7 @@ def bytes_row(b):
     peer, peer_name = None, ""
     if shutil.which("perf"):
         data = b.path("perf.data")
-        run(["perf", "record", "-q", "-e", "cpu-clock", "-F", "997", "--call-graph", "dwarf,8192", "-o", data,
+        run([*PERF_RECORD, "-e", "cpu-clock", "-F", "997", "--call-graph", "dwarf,8192", "-o", data,
              "--", *words])
         peer, peer_name = [os.path.getsize(data) / samples], "perf record --call-graph dwarf,8192"
         os.unlink(data)
