@@ -15,7 +15,7 @@
 #include "flamegraph/formats/pprof.h"
 #include "flamegraph/formats/profile.pb-c.h"
 
-#define GZIP_LEVEL 6
+#define GZIP_LEVEL 4 /* 6 takes more than twice the time, for 5 % fewer bytes */
 
 /* An id of the profile -> its id in the file; 0: not used. */
 struct id_table {
