@@ -104,6 +104,12 @@ ADDS_UP='l["expected_samples"] > 0 and l["unaccounted_samples"] == 0 and l["prog
 	[[ $output == *"cannot create ."* ]]
 }
 
+@test "a stack that is not in memory is brought there" {
+	cprof record -q -o x.cprof -o x.folded "$FIXTURES/absent" 400 1
+	holds x.cprof 'f["touched_pages"] > 10 and h["samples"] > 500 and h["complete_percent"] > 90'
+	grep -q '^absent;clone3;start_thread;thread;down;.*;down;bottom;work' x.folded
+}
+
 @test "libraries in turn at one address: each frame is of the one that was there" {
 	for plugin in one:64 two:512 three:4000; do
 		cc -O2 -shared -fPIC -DPLUGIN="${plugin%:*}" -DROOM="${plugin#*:}" -o "${plugin%:*}.so" \

@@ -234,6 +234,7 @@ static void ebpf_close(struct capture *c)
 	struct ebpf_state *e = ebpf_of(c);
 
 	error_free(debug_stacks_close(&e->debug));
+	ebpf_toucher_destroy(e->toucher);
 	ebpf_spaces_deinit(&e->spaces);
 	side_band_close(&e->side_band);
 	for (uint32_t i = 0; i < e->ring_count; i++)

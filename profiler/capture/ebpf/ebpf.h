@@ -7,6 +7,7 @@
  *	sample.c     a sample that the kernel program walked, or left to be walked here
  *	slots.c      which process has which slot
  *	spaces.c     mappings of processes, published to the kernel program, and taken back
+ *	toucher.c    stacks that are not in memory
  *	finish.c     the ledger
  */
 #ifndef CPROF_CAPTURE_EBPF_H
@@ -16,6 +17,7 @@
 #include "profiler/capture/backend.h"
 #include "profiler/capture/ebpf/debug.h"
 #include "profiler/capture/ebpf/side_band.h"
+#include "profiler/capture/ebpf/toucher.h"
 #include "profiler/capture/ebpf/waiter.h"
 #include "profiler/capture/session.h"
 
@@ -122,6 +124,7 @@ struct ebpf_state {
 	uint64_t looked_ns;  /* at which CPUs there are */
 	uint32_t cpus_came;  /* in mid-run */
 	struct debug_stacks debug;
+	struct ebpf_toucher *toucher; /* NULL: nothing was absent yet */
 
 	uint64_t side_band_lost;
 	uint64_t cut_deferred, stale; /* deferred and not finished; walked with old mappings */

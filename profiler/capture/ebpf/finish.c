@@ -138,6 +138,7 @@ void ebpf_write_facts(struct capture *c)
 	session_fact(c, "deferred_cut_samples", e->cut_deferred);
 	session_fact(c, "no_slot", s.counters.no_slot);
 	session_fact(c, "stale_samples", e->stale);
+	session_fact(c, "touched_pages", ebpf_toucher_pages(e->toucher));
 	session_fact(c, "published_maps", e->spaces.published);
 	session_fact(c, "damaged_records",
 		     side_band_damaged(&e->side_band) + kern_rings_damaged(e->sampler));

@@ -159,6 +159,21 @@ static void compile_wanted(struct capture *c, uint32_t process, uint64_t address
 		unwind_table_compile(p->space->tables[i], address - p->space->unwind[i].bias);
 }
 
+/* A page that is not in memory, or is just being copied: the next sample may find it. */
+static void touch_stack(struct capture *c, const struct session_sample *s,
+			enum unwind_status status, uint64_t address)
+{
+	struct ebpf_state *e = ebpf_of(c);
+
+	if (status != UNWIND_EFAULT_RA && status != UNWIND_EFAULT_FP &&
+	    status != UNWIND_EFAULT_DEREF)
+		return;
+	if (!e->toucher)
+		e->toucher = ebpf_toucher_create();
+	if (e->toucher)
+		ebpf_toucher_add(e->toucher, s->pid, address, s->time_ns);
+}
+
 /* Deferred; the same. */
 static uint32_t walk_here(struct capture *c, const struct session_sample *s,
 			  const struct kern_sample *sample, const struct ebpf_stack *stack,
@@ -190,6 +205,7 @@ static uint32_t walk_here(struct capture *c, const struct session_sample *s,
 	if (c->model.stats.rescans > rescans && session_wants_a_look(result.status) &&
 	    are_current(c, sample, s->process))
 		ebpf_settle_maps(c, sample->maps);
+	touch_stack(c, s, result.status, result.fault_address);
 	e->walk_ns += thread_cpu_ns() - begun;
 	return result.count;
 }
@@ -278,6 +294,7 @@ void ebpf_sample(struct capture *c, uint32_t ring, const struct kern_sample *sam
 		count = take_walk(c, sample, s.process, &status);
 		log_walk(&s, sample, count, status);
 		look_again(c, &s, (enum unwind_status)sample->status);
+		touch_stack(c, &s, status, sample->fault_address);
 	}
 	ebpf_touch_space(c, s.process);
 	session_write_sample(c, &s, count, status);
