@@ -22,6 +22,7 @@ struct kern_cpu {
 	int map;   /* of the ring; -1: it wakes nobody */
 	bool went_offline;
 	uint64_t idle_ns, idle_end_ns; /* as of the start, and of the stop: of all time */
+	uint64_t enabled_seen_ns;      /* of the event, at the last look; 0: there was none */
 	struct kern_reader ring;
 	uint64_t count, enabled_ns, running_ns; /* of events that were closed */
 };

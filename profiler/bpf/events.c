@@ -179,6 +179,7 @@ static void leave_cpu(struct kern_sampler *s, uint32_t ring)
 	c->went_offline = true;
 	close(c->event);
 	c->event = -1;
+	c->enabled_seen_ns = 0;
 }
 
 /* False where it cannot be sampled now. */
@@ -211,6 +212,18 @@ static bool reach_cpu(struct kern_sampler *s, int cpu)
 	return true;
 }
 
+/* A CPU that went and came back since the last look, as all but one do around a suspend, is online,
+ * and its event is dead: it has not been enabled for any time since. */
+static bool stands_still(struct kern_cpu *c)
+{
+	uint64_t words[3], before = c->enabled_seen_ns;
+
+	if (read(c->event, words, sizeof(words)) != (ssize_t)sizeof(words))
+		return false;
+	c->enabled_seen_ns = words[1];
+	return words[1] == before;
+}
+
 void kern_sampler_follow_cpus(struct kern_sampler *s, void (*came)(void *context, int cpu),
 			      void *context)
 {
@@ -220,9 +233,9 @@ void kern_sampler_follow_cpus(struct kern_sampler *s, void (*came)(void *context
 	if (!s->started)
 		return;
 	for (uint32_t i = 0; i < s->cpus.count; i++) {
-		const struct kern_cpu *c = &s->cpus.items[i];
+		struct kern_cpu *c = &s->cpus.items[i];
 
-		if (c->event >= 0 && !contains(online, n, c->cpu))
+		if (c->event >= 0 && (!contains(online, n, c->cpu) || stands_still(c)))
 			leave_cpu(s, i);
 	}
 	for (uint32_t i = 0; i < n; i++) {

@@ -65,8 +65,8 @@ static __always_inline int are_unsaved(struct kern_scratch *k, const struct pt_r
 
 /* What the kernel's entry saved. A function of its own: where clang makes one load of two, of which
  * one is of the sample's context, the verifier refuses it. */
-static __attribute__((noinline)) __u32
-take_task_regs(struct kern_scratch *k, struct task_struct *task, __u64 kernel_sp)
+static __attribute__((noinline)) __u32 take_task_regs(struct kern_scratch *k,
+						      struct task_struct *task, __u64 kernel_sp)
 {
 	const struct pt_regs___kernel *r = (const struct pt_regs___kernel *)bpf_task_pt_regs(task);
 
@@ -398,13 +398,21 @@ int count_only(struct bpf_perf_event_data *ctx)
 
 #define TAKE_TRIES 8 /* as many CPUs may be at it at once */
 
+/* A process or thread of a target that nothing more can be kept of. */
+static __always_inline void no_room(void)
+{
+	struct kern_counters *c = own_counters();
+
+	if (c)
+		c->no_slot++;
+}
+
 /* A free slot, 0: there is none. */
 static __always_inline __u32 take_slot(__u32 tgid, __u64 maps, __u64 mm)
 {
 	struct kern_state *st;
 	struct kern_owner *owner;
 	struct kern_slot *slot;
-	struct kern_counters *c;
 	__u32 zero = 0, at, *free;
 
 	st = bpf_map_lookup_elem(&state, &zero);
@@ -430,9 +438,7 @@ static __always_inline __u32 take_slot(__u32 tgid, __u64 maps, __u64 mm)
 		owner->time_ns = bpf_ktime_get_ns();
 		return at;
 	}
-	c = own_counters();
-	if (c)
-		c->no_slot++;
+	no_room();
 	return 0;
 }
 
@@ -445,8 +451,9 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 	struct kern_slot *slot;
 	__u64 maps = 0;
 
-	if (target == KERN_TARGET_THREADS && bpf_map_lookup_elem(&threads, &starter))
-		bpf_map_update_elem(&threads, &tid, &one, BPF_ANY);
+	if (target == KERN_TARGET_THREADS && bpf_map_lookup_elem(&threads, &starter) &&
+	    bpf_map_update_elem(&threads, &tid, &one, BPF_ANY))
+		no_room();
 	if (tid != tgid)
 		return 0;
 	p = bpf_map_lookup_elem(&processes, &from);
@@ -459,7 +466,8 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 		maps = slot->maps;
 	new.slot = take_slot(tgid, maps, (__u64)child->mm);
 	new.start_time = child->start_time;
-	bpf_map_update_elem(&processes, &tgid, &new, BPF_ANY);
+	if (bpf_map_update_elem(&processes, &tgid, &new, BPF_ANY))
+		no_room();
 	return 0;
 }
 

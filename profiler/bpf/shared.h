@@ -100,7 +100,7 @@ _Static_assert(sizeof(struct kern_state) == 64, "shared with the kernel");
 	X(parts)	/* pieces of stacks in the ring */                                         \
 	X(parts_lost)	/* no room for them */                                                     \
 	X(budget_cut)	/* pieces not sent: too many bytes in flight */                            \
-	X(no_slot)	/* a process that got no slot: its samples are all deferred */             \
+	X(no_slot)	/* processes and threads that there was no room for */                     \
 	X(user_samples) /* emitted, walked to an end, interrupted in user mode ... */              \
 	X(user_frames)                                                                             \
 	X(user_ns)	  /* ... time in the program for them, output included */                  \

@@ -118,6 +118,11 @@ static void write_diagnostics(struct capture *c, const struct sums *s)
 					 " processes have more than %u mappings of code: "
 					 "their stacks were not walked in the kernel",
 					 e->spaces.too_many, UNWIND_MAX_MAPPINGS);
+	if (s->counters.no_slot)
+		recording_add_diagnostic(c->writer, c->stop_ns,
+					 "%llu processes or threads were too many to be kept: they "
+					 "were not sampled, or not walked in the kernel",
+					 (unsigned long long)s->counters.no_slot);
 	if (e->side_band_lost)
 		recording_add_diagnostic(c->writer, c->stop_ns,
 					 "%" PRIu64 " records of forks, execs and mappings were "
