@@ -394,6 +394,23 @@ bool proc_model_doubt(struct proc_model *m, uint32_t process, uint64_t time_ns)
 	return changed;
 }
 
+bool proc_model_prune(struct proc_model *m, uint32_t process)
+{
+	struct proc_process *p = proc_process_at(m, process);
+	struct proc_maps now;
+	struct error *err = p->space ? proc_maps_read(p->pid, &now) : NULL;
+	uint32_t gone;
+
+	if (err || !p->space) {
+		error_free(err);
+		return false;
+	}
+	gone = proc_space_retain(&p->space, &now);
+	proc_maps_deinit(&now);
+	p->epoch += gone > 0;
+	return gone > 0;
+}
+
 void proc_model_rescan_all(struct proc_model *m, uint64_t time_ns)
 {
 	for (uint32_t i = 0; i < m->processes.count; i++) {

@@ -99,6 +99,10 @@ uint32_t proc_model_process(struct proc_model *m, uint32_t pid, uint64_t time_ns
  * unless that was done just before. True if anything is different now. */
 bool proc_model_doubt(struct proc_model *m, uint32_t process, uint64_t time_ns);
 
+/* That something was unmapped is never told: lets go of what /proc/PID/maps does not show any more.
+ * True if there was anything. */
+bool proc_model_prune(struct proc_model *m, uint32_t process);
+
 /* Records were lost: reads the maps of all processes that live. */
 void proc_model_rescan_all(struct proc_model *m, uint64_t time_ns);
 

@@ -180,3 +180,23 @@ void proc_space_resolve(struct proc_space *s, struct proc_files *files, uint32_t
 	m->file = proc_files_open(files, m->file, pid, u->start, u->end, m->time_ns);
 	describe(s, files, index);
 }
+
+uint32_t proc_space_retain(struct proc_space **at, const struct proc_maps *now)
+{
+	struct proc_space *s = make_own(at);
+	uint32_t kept = 0, gone;
+	size_t next = 0; /* the first that ends behind the mapping's start: both are sorted */
+
+	for (uint32_t i = 0; i < s->count; i++) {
+		while (next < now->maps.count && now->maps.items[next].end <= s->unwind[i].start)
+			next++;
+		if (next == now->maps.count || now->maps.items[next].start >= s->unwind[i].end)
+			continue;
+		s->unwind[kept] = s->unwind[i];
+		s->tables[kept] = s->tables[i];
+		s->mappings[kept++] = s->mappings[i];
+	}
+	gone = s->count - kept;
+	s->count = kept;
+	return gone;
+}

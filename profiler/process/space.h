@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "profiler/process/file.h"
+#include "profiler/process/maps.h"
 #include "profiler/unwind/walk.h"
 
 struct proc_mapping {
@@ -35,6 +36,9 @@ void proc_space_release(struct proc_space *s);		   /* one user less; takes NULL 
  * space is the caller's alone afterwards: where it was shared, *s becomes a copy. */
 void proc_space_insert(struct proc_space **s, struct proc_files *files, uint64_t start,
 		       uint64_t end, uint64_t offset, uint32_t file, uint64_t time_ns);
+
+/* Lets go of the mappings that lie where nothing is mapped now; returns how many. */
+uint32_t proc_space_retain(struct proc_space **s, const struct proc_maps *now);
 
 /* The index of the mapping that holds an address; UINT32_MAX where none does. */
 uint32_t proc_space_find(const struct proc_space *s, uint64_t address);

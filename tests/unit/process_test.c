@@ -480,6 +480,42 @@ static void code_made_at_run_time(void **state)
 
 /* --- finding --- */
 
+/* That they are gone is never told. */
+static void unmapped_code_is_let_go_of(void **state)
+{
+	enum { COUNT = 200 };
+	struct fixture *f = *state;
+	struct proc_model *m = &f->model;
+	void *pages[COUNT];
+	uint32_t process, before, kept, epoch;
+
+	for (int i = 0; i < COUNT; i++) {
+		pages[i] = mmap(NULL, 8192, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		assert_ptr_not_equal(pages[i], MAP_FAILED);
+		assert_int_equal(mprotect(pages[i], 4096, PROT_READ | PROT_EXEC), 0);
+	}
+	process = proc_model_process(m, (uint32_t)getpid(), 1000);
+	before = proc_process_at(m, process)->space->count;
+	assert_true(before >= COUNT);
+	assert_false(proc_model_prune(m, process));
+	for (int i = 0; i < COUNT; i++)
+		if (i % 4)
+			munmap(pages[i], 8192);
+	epoch = proc_process_at(m, process)->epoch;
+	assert_true(proc_model_prune(m, process));
+	kept = proc_process_at(m, process)->space->count;
+	assert_int_equal(before - kept, COUNT - COUNT / 4);
+	assert_int_not_equal(proc_process_at(m, process)->epoch, epoch);
+	for (int i = 0; i < COUNT; i++) {
+		uint32_t found = proc_space_find(proc_process_at(m, process)->space,
+						 (uint64_t)(uintptr_t)pages[i]);
+
+		assert_int_equal(found == UINT32_MAX, i % 4 != 0);
+		if (i % 4 == 0)
+			munmap(pages[i], 8192);
+	}
+}
+
 static void targets_by_name_and_number(void **state)
 {
 	struct proc_ids ids = { 0 }, family = { 0 };
@@ -558,6 +594,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(places_are_addresses_of_the_file, setup, teardown),
 		cmocka_unit_test_setup_teardown(exchanged_files_are_not_used, setup, teardown),
 		cmocka_unit_test_setup_teardown(code_made_at_run_time, setup, teardown),
+		cmocka_unit_test_setup_teardown(unmapped_code_is_let_go_of, setup, teardown),
 		cmocka_unit_test(targets_by_name_and_number),
 	};
 

@@ -52,11 +52,14 @@ struct ebpf_ending {
 
 /* What the kernel program knows of a process of the model. */
 struct ebpf_process {
-	uint64_t maps;	  /* the word in its slot */
-	uint64_t epoch;	  /* of the process, that the word is right for; EBPF_NO_EPOCH: of none */
-	bool is_sampled;  /* its mappings are published ... */
-	uint64_t calm_ns; /* ... but not before: code was replaced by other code */
-	bool is_queued;	  /* to be published again */
+	uint64_t maps;	    /* the word in its slot */
+	uint64_t epoch;	    /* of the process, that the word is right for; EBPF_NO_EPOCH: of none */
+	bool is_sampled;    /* its mappings are published ... */
+	uint64_t pruned_ns; /* what is mapped no more was let go of ... */
+	uint32_t pruned_count; /* ... and so many mappings were left */
+	bool was_too_large;    /* to be published */
+	uint64_t calm_ns;      /* ... but not before: code was replaced by other code */
+	bool is_queued;	       /* to be published again */
 };
 
 enum ebpf_array_state {

@@ -22,6 +22,8 @@
 #define ORDER_MIN	 7 /* 15 mappings */
 #define WORDS_EACH	 (sizeof(struct unwind_mapping) / sizeof(uint32_t))
 #define RECLAIM_EVERY_NS 500000000ull
+#define PRUNE_FROM	 512 /* mappings */
+#define PRUNE_EVERY_NS	 100000000ull
 #define CALM_NS		 500000000ull
 #define RECLAIM_AT_ONCE	 256 /* arrays and slots */
 
@@ -189,6 +191,21 @@ static void replace_maps(struct ebpf_state *e, uint32_t slot, uint64_t maps)
 	kern_sampler_publish(e->sampler, slot, maps);
 }
 
+/* Run-time compilers map code here and there, and nobody tells of what they unmap. */
+static void prune(struct capture *c, uint32_t process)
+{
+	struct ebpf_process *known = ebpf_process_at(c, process);
+	uint64_t now = session_now();
+	uint32_t count = proc_process_at(&c->model, process)->space->count;
+
+	if (count <= MAX(2 * known->pruned_count, PRUNE_FROM) ||
+	    now - known->pruned_ns < PRUNE_EVERY_NS)
+		return;
+	proc_model_prune(&c->model, process);
+	known->pruned_ns = now;
+	known->pruned_count = proc_process_at(&c->model, process)->space->count;
+}
+
 static void publish(struct capture *c, uint32_t process)
 {
 	struct ebpf_state *e = ebpf_of(c);
@@ -207,9 +224,11 @@ static void publish(struct capture *c, uint32_t process)
 	}
 	if (known->calm_ns > e->until_ns || !slot || !p->space || known->epoch == p->epoch)
 		return;
+	prune(c, process);
 	open_files(c, process);
 	if (p->space->count > UNWIND_MAX_MAPPINGS) {
-		e->spaces.too_many++;
+		e->spaces.too_many += !known->was_too_large;
+		known->was_too_large = true;
 		known->maps = 0; /* its samples are deferred */
 	} else {
 		known->maps = make_maps(c, process);
