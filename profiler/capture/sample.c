@@ -123,6 +123,28 @@ static uint32_t mapping_of(struct capture *c, uint32_t process, const struct unw
 	return proc_space_find(space, f->ip - (f->flags & UNWIND_FRAME_RETURN ? 1 : 0));
 }
 
+static uint32_t location_of(struct capture *c, uint32_t process, const struct unwind_frame *f)
+{
+	uint32_t epoch = proc_process_at(&c->model, process)->epoch;
+	struct session_place *p =
+		&c->walk.places[f->ip * 0x9e3779b97f4a7c15ull >> (64 - SESSION_PLACES_SHIFT)];
+	struct recording_location l = {
+		.is_return = f->flags & UNWIND_FRAME_RETURN,
+		.guessed = f->flags & UNWIND_FRAME_GUESSED,
+	};
+
+	if (p->location && p->ip == f->ip && p->process == process && p->epoch == epoch &&
+	    p->flags == f->flags)
+		return p->location;
+	proc_model_place(&c->model, process, mapping_of(c, process, f), f->ip, &l.file, &l.address);
+	*p = (struct session_place){ .ip = f->ip,
+				     .process = process,
+				     .epoch = epoch,
+				     .flags = f->flags,
+				     .location = recording_add_location(c->writer, &l) };
+	return p->location;
+}
+
 static uint32_t add_user_frames(struct capture *c, uint32_t thread, uint32_t process,
 				uint32_t count)
 {
@@ -138,15 +160,8 @@ static uint32_t add_user_frames(struct capture *c, uint32_t thread, uint32_t pro
 	}
 	for (; depth < count; depth++) {
 		const struct unwind_frame *f = &c->walk.frames[count - 1 - depth];
-		struct recording_location l = {
-			.is_return = f->flags & UNWIND_FRAME_RETURN,
-			.guessed = f->flags & UNWIND_FRAME_GUESSED,
-		};
 
-		proc_model_place(&c->model, process, mapping_of(c, process, f), f->ip, &l.file,
-				 &l.address);
-		stack = recording_add_stack(c->writer, stack,
-					    recording_add_location(c->writer, &l));
+		stack = recording_add_stack(c->writer, stack, location_of(c, process, f));
 		memo->frames[depth].ip = f->ip;
 		memo->frames[depth].flags = f->flags;
 		memo->frames[depth].stack = stack;

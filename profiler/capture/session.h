@@ -45,12 +45,22 @@ struct session_memo {
 
 #define SESSION_MEMOS 16 /* by number of the thread */
 
+/* Where a frame's address is in the recording; it holds as long as nothing is mapped. */
+struct session_place {
+	uint64_t ip;
+	uint32_t process, epoch, flags;
+	uint32_t location; /* 0: unused */
+};
+
+#define SESSION_PLACES_SHIFT 12
+
 /* Scratch of the sample in work, and what only the drain thread touches. */
 struct session_walk {
 	struct unwind_frame frames[UNWIND_MAX_FRAMES];
 	uint64_t by_status[UNWIND_STATUS_COUNT];
 	VEC(struct session_waiting) waiting;
 	struct session_memo memos[SESSION_MEMOS];
+	struct session_place places[1 << SESSION_PLACES_SHIFT];
 	uint32_t kernel_file; /* in the recording; 0: not there yet */
 };
 
