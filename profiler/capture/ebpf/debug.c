@@ -65,10 +65,27 @@ struct error *debug_stacks_close(struct debug_stacks *d)
 	return err;
 }
 
-/* As the kernel program did it: with the mappings that it had, and nothing compiled. */
-static void walk_again(struct debug_stacks *d, const struct debug_sample *s,
+/* Code that was made at run time is read from the process, which may have made other code there
+ * since the kernel program read it. */
+struct live_code {
+	const struct unwind_space *of;
+	bool was_read;
+};
+
+static bool read_live_code(void *context, uint64_t address, void *bytes, uint32_t size)
+{
+	struct live_code *live = context;
+
+	live->was_read = true;
+	return live->of->read_code && live->of->read_code(live->of->context, address, bytes, size);
+}
+
+/* As the kernel program did it: with the mappings that it had, and nothing compiled. True where it
+ * depends on code as it is now. */
+static bool walk_again(struct debug_stacks *d, const struct debug_sample *s,
 		       struct unwind_result *ret)
 {
+	struct live_code live = { .of = &s->space };
 	const uint64_t *regs =
 		(const uint64_t *)(s->sample + 1) + s->sample->kernel_count + s->sample->user_count;
 	struct unwind_space space = s->space;
@@ -78,6 +95,8 @@ static void walk_again(struct debug_stacks *d, const struct debug_sample *s,
 	space.mappings = (const struct unwind_mapping *)(s->maps + 1);
 	space.count = s->maps->count;
 	space.tables = NULL;
+	space.read_code = read_live_code;
+	space.context = &live;
 	unwind_walk(s->tables, &space, &at, &s->stack, false, d->frames, UNWIND_MAX_FRAMES, ret);
 	for (uint32_t i = 0; i < ret->count; i++) {
 		const struct unwind_frame *f = &d->frames[i];
@@ -88,6 +107,7 @@ static void walk_again(struct debug_stacks *d, const struct debug_sample *s,
 		if (f->flags & UNWIND_FRAME_GUESSED)
 			d->words[i] |= KERN_FRAME_GUESSED;
 	}
+	return live.was_read;
 }
 
 /* A word that the kernel program could read, and that was not sent. */
@@ -159,8 +179,11 @@ void debug_stacks_add(struct debug_stacks *d, const struct debug_sample *s)
 	enum debug_verdict verdict = DEBUG_DEFERRED;
 
 	if (k->status != UNWIND_DEFER && s->maps) {
-		walk_again(d, s, &result);
+		bool by_live_code = walk_again(d, s, &result);
+
 		verdict = compare(d, s, &result);
+		if (verdict == DEBUG_DIFFERS && by_live_code)
+			verdict = DEBUG_OPEN;
 		d->compared++;
 		d->frames_compared += result.count;
 		d->differ += verdict == DEBUG_DIFFERS;
