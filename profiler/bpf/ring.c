@@ -120,8 +120,3 @@ void kern_reader_pop(struct kern_reader *r)
 	advance(r, r->taken);
 	r->taken = 0;
 }
-
-uint64_t kern_reader_used(const struct kern_reader *r)
-{
-	return __atomic_load_n(r->writer, __ATOMIC_ACQUIRE) - r->tail;
-}

@@ -42,7 +42,4 @@ const struct kern_record *kern_reader_peek(struct kern_reader *r, size_t *ret_si
 /* Gives up what kern_reader_peek() returned. */
 void kern_reader_pop(struct kern_reader *r);
 
-/* Bytes that wait, discarded ones included. */
-uint64_t kern_reader_used(const struct kern_reader *r);
-
 #endif

@@ -175,13 +175,6 @@ void kern_ring_pop(struct kern_sampler *s, uint32_t ring)
 	kern_reader_pop(&s->cpus.items[ring].ring);
 }
 
-uint32_t kern_ring_fill(const struct kern_sampler *s, uint32_t ring)
-{
-	const struct kern_reader *r = &s->cpus.items[ring].ring;
-
-	return (uint32_t)(kern_reader_used(r) * 100 / r->size);
-}
-
 uint64_t kern_rings_damaged(const struct kern_sampler *s)
 {
 	uint64_t damaged = 0;

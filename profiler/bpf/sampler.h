@@ -15,7 +15,8 @@
  * taken).
  *
  * The calls for one sampler come from one thread at a time, but for add_chunk(), publish(), maps()
- * and wait_for_readers(), which may run beside the others.
+ * and wait_for_readers(), which may run beside the others; and those for records and waking, which
+ * may come from another thread, though not while follow_cpus() runs.
  */
 #ifndef CPROF_BPF_SAMPLER_H
 #define CPROF_BPF_SAMPLER_H
@@ -108,8 +109,6 @@ int kern_sampler_ring_cpu(const struct kern_sampler *s, uint32_t ring);
 const struct kern_record *kern_ring_peek(struct kern_sampler *s, uint32_t ring, size_t *ret_size);
 /* Gives it up. */
 void kern_ring_pop(struct kern_sampler *s, uint32_t ring);
-/* Bytes in the ring, in per cent of its size. */
-uint32_t kern_ring_fill(const struct kern_sampler *s, uint32_t ring);
 
 /* Records of all rings that could not be what they claimed to be. */
 uint64_t kern_rings_damaged(const struct kern_sampler *s);

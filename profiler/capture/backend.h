@@ -33,9 +33,10 @@ struct capture_backend {
 	 * model, when it returns. */
 	struct error *(*attach)(struct capture *c)MUST_USE;
 
-	/* Everything in the rings up to a time (UINT64_MAX: all), in order; returns quickly where
-	 * there is little. */
-	void (*drain)(struct capture *c, uint64_t until_ns);
+	/* What is in the rings, in the order of time, up to a moment ago (session_lag_ns()):
+	 * records of other CPUs with an older time may still be on their way. All of it if nothing
+	 * is sampled any more. */
+	void (*drain)(struct capture *c, bool is_last);
 
 	/* Now and then from the drain thread, between two rounds: what has to be looked after. */
 	void (*tend)(struct capture *c, uint64_t now_ns);

@@ -296,7 +296,7 @@ struct error *capture_finish(struct capture *c)
 
 	capture_stop(c);
 	if (c->start_ns && !c->failed)
-		session_drain(c, UINT64_MAX);
+		session_drain(c, true);
 	launch_has_ended(&c->launch, false);
 	if (c->writer)
 		session_write_facts(c);

@@ -1,6 +1,7 @@
 /*
- * The drain: the thread that empties the kernel's rings while the targets run. A record with an
- * older time may still be on its way on another CPU, so a round goes only up to a moment ago.
+ * The drain: the thread that turns what the kernel's rings hold into the model and the recording
+ * while the targets run. A record with an older time may still be on its way on another CPU, so a
+ * round goes only up to a moment ago.
  */
 #include <errno.h>
 #include <poll.h>
@@ -62,9 +63,14 @@ static uint64_t count_live_targets(struct capture *c)
 	return live;
 }
 
-void session_drain(struct capture *c, uint64_t until_ns)
+uint64_t session_lag_ns(const struct capture *c)
 {
-	c->backend->drain(c, until_ns);
+	return session_now() < c->watch_until_ns ? MIN(c->lag_ns, WATCH_LAG_NS) : c->lag_ns;
+}
+
+void session_drain(struct capture *c, bool is_last)
+{
+	c->backend->drain(c, is_last);
 	c->live_threads = c->model.live_threads;
 	c->live_targets = count_live_targets(c);
 }
@@ -157,7 +163,7 @@ void *drain_thread(void *session)
 		if (!wait_for_records(c, fds, watches ? c->watch_poll_ms : c->poll_ms))
 			break;
 		now = session_now();
-		session_drain(c, now - (watches ? MIN(c->lag_ns, WATCH_LAG_NS) : c->lag_ns));
+		session_drain(c, false);
 		c->error = tend(c, &t, now);
 	}
 	if (c->error)

@@ -99,7 +99,7 @@ struct capture {
 	uint64_t attached_ns;	    /* everything is being sampled: a duration counts from here */
 	uint64_t last_record_ns;
 	int poll_ms, watch_poll_ms; /* the drain looks this often at the least; while it watches */
-	uint64_t lag_ns;	    /* how far behind the present a round of the drain ends */
+	uint64_t lag_ns;	    /* see session_lag_ns() */
 	uint64_t watch_until_ns;    /* until then the drain looks more often */
 	uint64_t lost_records;	    /* that told of processes and mappings */
 	bool rescan_due;	    /* for that */
@@ -119,11 +119,14 @@ uint64_t session_now(void); /* CLOCK_MONOTONIC, in ns */
  * a CPU. Returns the nice value it had. */
 int session_hurry(void);
 
-/* drain.c: the thread that empties the rings. */
+/* drain.c: the thread that takes what is in the rings. */
 void *drain_thread(void *session);
 
-/* Everything in the rings up to a time; UINT64_MAX: all. */
-void session_drain(struct capture *c, uint64_t until_ns);
+/* A round; the last one takes everything. */
+void session_drain(struct capture *c, bool is_last);
+
+/* How far behind the present a round ends. */
+uint64_t session_lag_ns(const struct capture *c);
 
 /* The file of a mapping that the kernel told of; the mapping itself. */
 struct proc_file_key session_file_of(const struct pev_record *r);

@@ -277,7 +277,7 @@ static void a_full_ring_is_counted(void **state)
 	struct kern_options o = { .target = KERN_TARGET_PROCESSES, .ring_bytes = 16384 };
 	struct drained d = { 0 };
 	struct kern_sampler *s;
-	uint32_t slot, fill = 0;
+	uint32_t slot;
 
 	need_bpf();
 	s = load(&o);
@@ -285,9 +285,6 @@ static void a_full_ring_is_counted(void **state)
 	assert_no_error(kern_sampler_add_process(s, (uint32_t)pid, true, &slot));
 	assert_no_error(kern_sampler_start(s, &clock_attr));
 	usleep(300000);
-	for (uint32_t ring = 0; ring < kern_sampler_ring_count(s); ring++)
-		fill = MAX(fill, kern_ring_fill(s, ring));
-	assert_in_range(fill, 60, 100);
 	drain_for(s, 300000000, &d, (uint32_t)pid);
 	kern_sampler_stop(s);
 	drain(s, &d, (uint32_t)pid);

@@ -9,12 +9,14 @@
 #include "base/log.h"
 #include "profiler/capture/ebpf/ebpf.h"
 
-/* A full ring wakes the drain; each time that it looks by itself costs as much as two samples. */
-#define POLL_MS	      50
-#define WATCH_POLL_MS 4
-
+#define POLL_MS		200 /* the intake wakes the drain when there is something to do */
 #define LAG_NS		10000000ull
 #define LOOK_AT_CPUS_NS 1000000000ull
+
+bool ebpf_takes_all(const struct capture *c)
+{
+	return c->target == CAPTURE_ALL || c->target == CAPTURE_CGROUP;
+}
 
 static enum kern_target target_of(enum capture_target target)
 {
@@ -56,14 +58,13 @@ static struct error *ebpf_open(struct capture *c, const struct capture_options *
 	TRY(side_band_open(&e->side_band));
 	if (o->debug_stacks)
 		TRY(debug_stacks_open(&e->debug, o->debug_stacks));
-	for (size_t i = 0; i < e->side_band.cpus.count; i++)
-		vec_push(&c->wake_fds, e->side_band.cpus.items[i].fd);
-	vec_push(&c->wake_fds, kern_sampler_wake_fd(e->sampler));
+	TRY(intake_create(e->sampler, &e->side_band, !ebpf_takes_all(c), &e->intake));
+	vec_push(&c->wake_fds, intake_wake_fd(e->intake));
 	e->ring_count = kern_sampler_ring_count(e->sampler);
 	e->rings = mem_calloc(e->ring_count, sizeof(*e->rings));
 	c->lag_ns = LAG_NS;
 	c->poll_ms = POLL_MS;
-	c->watch_poll_ms = WATCH_POLL_MS;
+	c->watch_poll_ms = POLL_MS;
 	c->tables = unwind_tables_create(&(struct unwind_memory_source){
 		.add_chunk = kern_sampler_add_chunk,
 		.rules = kern_sampler_rules(e->sampler),
@@ -78,6 +79,7 @@ static struct error *start(struct capture *c)
 
 	kern_sampler_listen(e->sampler);
 	ebpf_watch(c, session_now());
+	TRY(intake_start(e->intake));
 	TRY(kern_sampler_start(e->sampler, &e->event));
 	e->is_started = true;
 	return NULL;
@@ -177,7 +179,7 @@ static struct error *attach_all(struct capture *c)
 static struct error *attach_targets(struct capture *c, struct proc_ids *pids)
 {
 	TRY(start(c));
-	if (c->target == CAPTURE_ALL || c->target == CAPTURE_CGROUP)
+	if (ebpf_takes_all(c))
 		return attach_all(c);
 	TRY(c->target == CAPTURE_THREADS ? attach_threads(c) : attach_processes(c, pids));
 	session_mark_times(c, c->target == CAPTURE_THREADS ? &c->targets : pids);
@@ -217,7 +219,9 @@ static void ebpf_tend(struct capture *c, uint64_t now_ns)
 	if (now_ns - e->looked_ns < LOOK_AT_CPUS_NS)
 		return;
 	e->looked_ns = now_ns;
+	intake_hold(e->intake);
 	kern_sampler_follow_cpus(e->sampler, cpu_came, c);
+	intake_release(e->intake);
 }
 
 static void ebpf_stop(struct capture *c)
@@ -226,6 +230,7 @@ static void ebpf_stop(struct capture *c)
 
 	if (e->is_started && !e->is_stopped)
 		kern_sampler_stop(e->sampler);
+	intake_stop(e->intake);
 	e->is_stopped = true;
 }
 
@@ -236,6 +241,7 @@ static void ebpf_close(struct capture *c)
 	error_free(debug_stacks_close(&e->debug));
 	ebpf_toucher_destroy(e->toucher);
 	ebpf_spaces_deinit(&e->spaces);
+	intake_destroy(e->intake);
 	side_band_close(&e->side_band);
 	for (uint32_t i = 0; i < e->ring_count; i++)
 		free(e->rings[i].stack.bytes);

@@ -1,19 +1,18 @@
 /*
- * The records of all rings in the order of their time: side-band, samples, and the slots that the
- * kernel program gave out. Parts of a stack come in front of their sample, in the same ring.
+ * The records of all queues in the order of their time: side-band, samples, and the slots that the
+ * kernel program gave out. Parts of a stack come in front of their sample, in the same queue.
  */
 #include <stdlib.h>
 
 #include "profiler/capture/ebpf/ebpf.h"
 
-#define FILLING_PERCENT 50
-#define END_DELAY_NS	20000000ull
-#define WATCH_NS	50000000ull /* after something that mappings have to be published for */
+#define END_DELAY_NS 20000000ull
+#define WATCH_NS     50000000ull /* after something that mappings have to be published for */
 
 /* Everything that a round takes records from. */
 struct sources {
 	uint64_t *times; /* of the oldest record of each; UINT64_MAX: there is none */
-	uint32_t count, side_band, rings;
+	uint32_t count;	 /* of queues, and one: the slots */
 };
 
 static bool is_known(struct capture *c, uint32_t pid)
@@ -23,17 +22,13 @@ static bool is_known(struct capture *c, uint32_t pid)
 	return process != MAP_NONE && proc_process_at(&c->model, process)->live_threads > 0;
 }
 
-/* Whatever runs is a target, or may be one. */
-static bool takes_all(const struct capture *c)
-{
-	return c->target == CAPTURE_ALL || c->target == CAPTURE_CGROUP;
-}
-
 /* On a whole machine something always is new, and no hurry. */
 void ebpf_watch(struct capture *c, uint64_t time_ns)
 {
-	if (!takes_all(c))
-		c->watch_until_ns = time_ns + WATCH_NS;
+	if (ebpf_takes_all(c))
+		return;
+	c->watch_until_ns = time_ns + WATCH_NS;
+	intake_watch(ebpf_of(c)->intake, c->watch_until_ns);
 }
 
 /* Whether a fork or a new thread is a target's. */
@@ -107,7 +102,7 @@ static void handle_comm(struct capture *c, const struct pev_record *r)
 {
 	/* a program may be gone by the time that its first sample is looked at: then it is too late
 	 * to ask what it had mapped */
-	bool may_be_target = is_known(c, r->pid) || (r->comm.is_exec && takes_all(c));
+	bool may_be_target = is_known(c, r->pid) || (r->comm.is_exec && ebpf_takes_all(c));
 
 	if (!may_be_target)
 		return;
@@ -157,54 +152,61 @@ static void handle_side_band(struct capture *c, const struct pev_record *r)
 	}
 }
 
-static void handle_ring(struct capture *c, uint32_t ring)
+static void handle_samples(struct capture *c, uint32_t ring, const struct kern_record *r)
 {
-	struct ebpf_state *e = ebpf_of(c);
-	size_t size;
-	const struct kern_record *r = kern_ring_peek(e->sampler, ring, &size);
-
 	if (r->kind == KERN_RECORD_PART)
 		ebpf_part(c, ring, (const struct kern_part *)r);
 	else if (r->kind == KERN_RECORD_SAMPLE)
 		ebpf_sample(c, ring, (const struct kern_sample *)r);
-	kern_ring_pop(e->sampler, ring);
 }
 
 /* The time of the oldest record of a source. */
 static uint64_t head_time(struct capture *c, const struct sources *s, uint32_t i)
 {
 	struct ebpf_state *e = ebpf_of(c);
+	struct intake_queue *q;
+	const void *record;
+	uint64_t time;
+	size_t size;
 
-	if (i < s->side_band)
-		return side_band_head(&e->side_band, i);
-	i -= s->side_band;
-	if (i < s->rings) {
-		size_t size;
-		const struct kern_record *r = kern_ring_peek(e->sampler, i, &size);
-
-		return r ? r->time_ns : UINT64_MAX;
-	}
-	return e->new_slots_taken < e->new_slots.count
-		       ? e->new_slots.items[e->new_slots_taken].time_ns
-		       : UINT64_MAX;
+	if (i == s->count - 1)
+		return e->new_slots_taken < e->new_slots.count
+			       ? e->new_slots.items[e->new_slots_taken].time_ns
+			       : UINT64_MAX;
+	q = intake_queue_at(e->intake, i);
+	record = backlog_peek(&q->records, &size);
+	if (!record)
+		return UINT64_MAX;
+	if (q->kind == INTAKE_SAMPLES)
+		return ((const struct kern_record *)record)->time_ns;
+	time = pev_record_time(record, size, &e->side_band.format);
+	return time == UINT64_MAX ? 0 : time;
 }
 
 static void handle(struct capture *c, const struct sources *s, uint32_t i)
 {
 	struct ebpf_state *e = ebpf_of(c);
+	struct intake_queue *q;
+	const void *record;
+	size_t size;
 
-	if (i < s->side_band) {
-		struct pev_record r;
-
-		side_band_take(&e->side_band, i, &r);
-		handle_side_band(c, &r);
-	} else if (i - s->side_band < s->rings) {
-		handle_ring(c, i - s->side_band);
-	} else {
+	if (i == s->count - 1) {
 		const struct ebpf_new_slot *new = &e->new_slots.items[e->new_slots_taken++];
 
 		ebpf_give_slot(c, new->pid, new->slot);
+		return;
 	}
+	q = intake_queue_at(e->intake, i);
+	record = backlog_peek(&q->records, &size);
+	if (q->kind == INTAKE_SAMPLES) {
+		handle_samples(c, q->ring, record);
+	} else {
+		struct pev_record r;
+
+		pev_record_parse(record, size, &e->side_band.format, &r);
+		handle_side_band(c, &r);
+	}
+	backlog_pop(&q->records);
 }
 
 static uint32_t oldest_of(const struct sources *s)
@@ -217,30 +219,12 @@ static uint32_t oldest_of(const struct sources *s)
 	return oldest;
 }
 
-static bool is_filling(struct capture *c)
+static void handle_until(struct capture *c, uint64_t until_ns)
 {
 	struct ebpf_state *e = ebpf_of(c);
-	bool filling = side_band_refresh(&e->side_band);
+	struct sources s = { .count = intake_queue_count(e->intake) + 1 };
 
-	for (uint32_t i = 0; i < e->ring_count; i++)
-		filling |= kern_ring_fill(e->sampler, i) > FILLING_PERCENT;
-	return filling;
-}
-
-void ebpf_drain(struct capture *c, uint64_t until_ns)
-{
-	struct ebpf_state *e = ebpf_of(c);
-	struct sources s = { .side_band = (uint32_t)e->side_band.cpus.count,
-			     .rings = e->ring_count };
-
-	s.count = s.side_band + s.rings + 1;
 	s.times = mem_alloc(s.count * sizeof(*s.times));
-	kern_sampler_clear_wake(e->sampler);
-	if (!takes_all(c) && kern_sampler_listen(e->sampler))
-		ebpf_watch(c, session_now());
-	ebpf_refresh_slots(c);
-	if (is_filling(c) && until_ns != UINT64_MAX)
-		until_ns = session_now(); /* order matters less than what would be lost */
 	e->until_ns = until_ns;
 	for (uint32_t i = 0; i < s.count; i++)
 		s.times[i] = head_time(c, &s, i);
@@ -259,5 +243,21 @@ void ebpf_drain(struct capture *c, uint64_t until_ns)
 	end_threads(c, until_ns);
 	free(s.times);
 	e->drained_ns = until_ns;
+}
+
+void ebpf_drain(struct capture *c, bool is_last)
+{
+	struct intake *in = ebpf_of(c)->intake;
+
+	intake_clear_wake(in);
+	if (is_last) {
+		while (intake_copy(in)) { /* what it holds is bounded */
+			ebpf_refresh_slots(c);
+			handle_until(c, UINT64_MAX);
+		}
+	}
+	c->watch_until_ns = MAX(c->watch_until_ns, intake_watches_until(in));
+	ebpf_refresh_slots(c);
+	handle_until(c, is_last ? UINT64_MAX : intake_copied_ns(in) - session_lag_ns(c));
 	ebpf_publish_spaces(c);
 }

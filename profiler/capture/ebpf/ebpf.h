@@ -3,7 +3,9 @@
  *
  *	backend.c    load, choose who is sampled, stop
  *	side_band.c  what the kernel tells of forks, execs and mappings
- *	drain.c      all rings in the order of time
+ *	intake.c     the thread that empties all rings into queues
+ *	backlog.c    such a queue
+ *	drain.c      all queues in the order of time
  *	sample.c     a sample that the kernel program walked, or left to be walked here
  *	slots.c      which process has which slot
  *	spaces.c     mappings of processes, published to the kernel program, and taken back
@@ -16,6 +18,7 @@
 #include "profiler/bpf/sampler.h"
 #include "profiler/capture/backend.h"
 #include "profiler/capture/ebpf/debug.h"
+#include "profiler/capture/ebpf/intake.h"
 #include "profiler/capture/ebpf/side_band.h"
 #include "profiler/capture/ebpf/toucher.h"
 #include "profiler/capture/ebpf/waiter.h"
@@ -112,7 +115,8 @@ struct ebpf_state {
 	bool user_only, is_clock;
 
 	struct side_band side_band;
-	struct ebpf_ring *rings;
+	struct intake *intake;
+	struct ebpf_ring *rings; /* of the sampler */
 	uint32_t ring_count;
 
 	VEC(struct ebpf_new_slot) new_slots;
@@ -141,7 +145,10 @@ static inline struct ebpf_state *ebpf_of(const struct capture *c)
 
 /* --- drain.c --- */
 
-void ebpf_drain(struct capture *c, uint64_t until_ns);
+void ebpf_drain(struct capture *c, bool is_last);
+
+/* Whatever runs is a target, or may be one. */
+bool ebpf_takes_all(const struct capture *c);
 
 /* Something is to be published soon: looks more often for a while. */
 void ebpf_watch(struct capture *c, uint64_t time_ns);

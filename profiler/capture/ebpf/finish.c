@@ -141,6 +141,7 @@ void ebpf_write_facts(struct capture *c)
 	write_diagnostics(c, &s);
 	session_fact(c, "deferred_samples", s.counters.deferred);
 	session_fact(c, "deferred_cut_samples", e->cut_deferred);
+	session_fact(c, "intake_peak_bytes", intake_peak_bytes(e->intake));
 	session_fact(c, "no_slot", s.counters.no_slot);
 	session_fact(c, "stale_samples", e->stale);
 	session_fact(c, "touched_pages", ebpf_toucher_pages(e->toucher));

@@ -8,9 +8,8 @@
 #include "profiler/perf/event.h"
 #include "profiler/perf/explain.h"
 
-#define RING_MAX      (1u << 20)
-#define RING_MIN      (64u << 10)
-#define RELEASE_EVERY (64u << 10) /* bytes that may be read before the kernel gets them back */
+#define RING_MAX (1u << 20)
+#define RING_MIN (64u << 10)
 
 static struct perf_event_attr attributes(uint32_t ring_bytes)
 {
@@ -116,52 +115,26 @@ bool side_band_add_cpu(struct side_band *b, int cpu)
 	return true;
 }
 
-uint64_t side_band_head(struct side_band *b, size_t i)
+void side_band_refresh(struct side_band *b)
 {
-	const struct perf_event_header *header;
-	uint64_t time;
-	size_t size;
-
-	header = pev_ring_peek(&b->cpus.items[i].ring, &size);
-	if (!header)
-		return UINT64_MAX;
-	time = pev_record_time(header, size, &b->format);
-	return time == UINT64_MAX ? 0 : time;
+	for (size_t i = 0; i < b->cpus.count; i++)
+		pev_ring_refresh(&b->cpus.items[i].ring);
 }
 
-/* The record is handed out where it lies: the kernel gets back what was in front of it. */
-static void release(struct side_band_cpu *cpu, uint64_t at_least)
+const void *side_band_peek(struct side_band *b, uint32_t i, size_t *ret_size)
 {
-	if (cpu->ring.tail - cpu->released < at_least)
-		return;
-	pev_ring_release(&cpu->ring);
-	cpu->released = cpu->ring.tail;
+	return pev_ring_peek(&b->cpus.items[i].ring, ret_size);
 }
 
-void side_band_take(struct side_band *b, size_t i, struct pev_record *ret)
+void side_band_pop(struct side_band *b, uint32_t i, size_t size)
 {
-	struct side_band_cpu *cpu = &b->cpus.items[i];
-	const struct perf_event_header *header;
-	size_t size = 0;
-
-	release(cpu, RELEASE_EVERY);
-	header = pev_ring_peek(&cpu->ring, &size);
-	pev_record_parse(header, size, &b->format, ret);
-	pev_ring_pop(&cpu->ring, size);
+	pev_ring_pop(&b->cpus.items[i].ring, size);
 }
 
-bool side_band_refresh(struct side_band *b)
+void side_band_release(struct side_band *b)
 {
-	bool is_filling = false;
-
-	for (size_t i = 0; i < b->cpus.count; i++) {
-		struct side_band_cpu *cpu = &b->cpus.items[i];
-
-		release(cpu, 1);
-		pev_ring_refresh(&cpu->ring);
-		is_filling |= pev_ring_used(&cpu->ring) > cpu->ring.size / 2;
-	}
-	return is_filling;
+	for (size_t i = 0; i < b->cpus.count; i++)
+		pev_ring_release(&b->cpus.items[i].ring);
 }
 
 uint64_t side_band_damaged(const struct side_band *b)

@@ -14,7 +14,6 @@
 struct side_band_cpu {
 	int cpu, fd;
 	struct pev_ring ring;
-	uint64_t released; /* tail that the kernel knows of */
 };
 
 struct side_band {
@@ -30,14 +29,16 @@ void side_band_close(struct side_band *b);
 /* A CPU came, or came back: the event that it had before is dead. False: it cannot be opened. */
 bool side_band_add_cpu(struct side_band *b, int cpu);
 
-/* The time of a CPU's oldest record; UINT64_MAX: there is none. */
-uint64_t side_band_head(struct side_band *b, size_t i);
+/* Learns of new records. */
+void side_band_refresh(struct side_band *b);
 
-/* Takes it out. Borrowed until the next call for that CPU. */
-void side_band_take(struct side_band *b, size_t i, struct pev_record *ret);
+/* A CPU's oldest record, to be read with `format`; NULL: there is none. Valid until it is given up,
+ * by side_band_pop(). */
+const void *side_band_peek(struct side_band *b, uint32_t i, size_t *ret_size);
+void side_band_pop(struct side_band *b, uint32_t i, size_t size);
 
-/* Learns of new records; whether a ring is filling up. */
-bool side_band_refresh(struct side_band *b);
+/* The kernel may write where what was given up lies. */
+void side_band_release(struct side_band *b);
 
 /* Records that made no sense, and rings that had to be emptied unread. */
 uint64_t side_band_damaged(const struct side_band *b);

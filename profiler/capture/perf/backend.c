@@ -64,7 +64,7 @@ static void scan_targets(struct capture *c, const struct proc_ids *pids)
 
 static void drain_while_attaching(void *session)
 {
-	session_drain(session, session_now());
+	session_drain(session, false);
 }
 
 static bool is_inherited(void *session, uint32_t tid)

@@ -162,19 +162,20 @@ static uint64_t head_time(struct capture *c, struct events_cpu *cpu)
 	return time == UINT64_MAX ? 0 : time;
 }
 
-void perf_drain(struct capture *c, uint64_t until_ns)
+void perf_drain(struct capture *c, bool is_last)
 {
+	uint64_t until_ns = is_last ? UINT64_MAX : session_now() - session_lag_ns(c);
 	struct perf_state *s = perf_of(c);
 	size_t n = s->events.cpus.count;
 	struct events_cpu *cpus = s->events.cpus.items;
 	uint64_t *times = mem_alloc(n * sizeof(*times));
 	uint64_t *released = mem_alloc(n * sizeof(*released));
 
-	if (until_ns == UINT64_MAX) /* nothing is sampled any more */
+	if (is_last) /* nothing is sampled any more */
 		grow_stop(&s->grow, &s->events, c->stop_ns);
 	for (size_t i = 0; i < n; i++) {
 		pev_ring_refresh(&cpus[i].ring);
-		if (pev_ring_used(&cpus[i].ring) > cpus[i].ring.size / 2 && until_ns != UINT64_MAX)
+		if (pev_ring_used(&cpus[i].ring) > cpus[i].ring.size / 2 && !is_last)
 			until_ns = session_now(); /* order matters less than what would be lost */
 		times[i] = head_time(c, &cpus[i]);
 		released[i] = cpus[i].ring.tail;

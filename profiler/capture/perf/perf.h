@@ -22,7 +22,7 @@ static inline struct perf_state *perf_of(const struct capture *c)
 }
 
 /* drain.c: everything in the rings up to a time. */
-void perf_drain(struct capture *c, uint64_t until_ns);
+void perf_drain(struct capture *c, bool is_last);
 
 /* Until a thread's copies grow its stacks are cut: looks closely for a while. */
 void perf_watch(struct capture *c, uint64_t time_ns);
