@@ -14,6 +14,10 @@ struct mm_struct {
 	unsigned long start_stack; /* of the main thread: above are arguments and environment */
 };
 
+struct vm_area_struct {
+	unsigned long vm_end;
+};
+
 struct task_struct {
 	unsigned int flags;
 	int pid, tgid; /* a thread, its process */

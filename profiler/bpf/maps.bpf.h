@@ -130,6 +130,16 @@ struct kern_cached_rule {
 	__u64 key, rule;
 };
 
+/* A stack on its way into a ring, and the registers that belong to it. */
+struct kern_sending {
+	__u64 regs[KERN_REGS]; /* of the user, as they were interrupted */
+	__u64 at, end;	       /* what is next; where the stack ends, ~0: nobody knows */
+	__u32 pages, parts;    /* looked at; sent */
+	__u32 has_holes;       /* pages of it are not there */
+	__u32 flags;	       /* enum kern_sample_flags, of what became of it */
+	struct kern_part part;
+};
+
 /* The sample in work. Values that change in loops live here, where the verifier does not follow
  * them, and not on the stack. */
 struct kern_scratch {
@@ -138,14 +148,12 @@ struct kern_scratch {
 	__u64 window_base;
 	__u32 window_size;
 	__u32 sequence;
-	__u64 regs[KERN_REGS]; /* as they were interrupted */
-	__u64 maps;	       /* slot.maps */
-	__u64 stack_at, stack_end;
+	__u64 maps;	 /* slot.maps */
 	__u32 map_first; /* mappings[] of the chunk that holds them */
 	__u32 map_count;
 	__u32 settled;
 	__u32 frames;
-	struct kern_part part;
+	struct kern_sending out;
 	struct kern_sample sample; /* and its words: */
 	__u64 words[KERN_FRAME_WORDS];
 	struct kern_cached_rule rule_cache[KERN_CACHED_RULES];

@@ -9,9 +9,7 @@
 #include <linux/bpf.h>
 #include <linux/bpf_perf_event.h>
 
-#include <bpf/bpf_core_read.h>
-#include <bpf/bpf_tracing.h>
-
+#include "profiler/bpf/send.bpf.h"
 #include "profiler/bpf/walk.bpf.h"
 
 char licence[] SEC("license") = "Dual MIT/GPL";
@@ -21,9 +19,6 @@ const volatile __u32 cgroup_level = 0;
 const volatile __u64 cgroup_id = 0;
 const volatile __u8 user_only = 0;
 const volatile __u8 debug_stacks = 0;
-const volatile __u64 wake_bytes = 0; /* in a ring */
-
-#define RED_ZONE_BYTES 128
 
 static __always_inline struct kern_counters *own_counters(void)
 {
@@ -54,7 +49,7 @@ static __always_inline int find_target(__u32 tgid, __u32 tid, __u32 *ret_slot)
 static __always_inline int are_unsaved(struct kern_scratch *k, const struct pt_regs___kernel *r,
 				       __u64 kernel_sp)
 {
-	volatile __u64 *at = &k->stack_at; /* an address, and for the verifier a number */
+	volatile __u64 *at = &k->out.at; /* an address, and for the verifier a number */
 	__u64 depth;
 
 	*at = (__u64)r;
@@ -74,48 +69,29 @@ static __attribute__((noinline)) __u32 take_task_regs(struct kern_scratch *k,
 		return UNWIND_EXITING;
 	if (are_unsaved(k, r, kernel_sp))
 		return UNWIND_REGS_UNSAVED;
-	if ((__u16)r->cs == USER32_CS)
-		return UNWIND_COMPAT32;
-	k->regs[0] = r->ip;
-	k->regs[1] = r->ax;
-	k->regs[2] = r->dx;
-	k->regs[3] = r->cx;
-	k->regs[4] = r->bx;
-	k->regs[5] = r->si;
-	k->regs[6] = r->di;
-	k->regs[7] = r->bp;
-	k->regs[8] = r->sp;
-	k->regs[9] = r->r8;
-	k->regs[10] = r->r9;
-	k->regs[11] = r->r10;
-	k->regs[12] = r->r11;
-	k->regs[13] = r->r12;
-	k->regs[14] = r->r13;
-	k->regs[15] = r->r14;
-	k->regs[16] = r->r15;
-	return UNWIND_OK_STOP;
+	return copy_task_regs(&k->out, r);
 }
 
 static __always_inline void take_sample_regs(struct kern_scratch *k,
 					     const struct bpf_perf_event_data *ctx)
 {
-	k->regs[0] = ctx->regs.rip;
-	k->regs[1] = ctx->regs.rax;
-	k->regs[2] = ctx->regs.rdx;
-	k->regs[3] = ctx->regs.rcx;
-	k->regs[4] = ctx->regs.rbx;
-	k->regs[5] = ctx->regs.rsi;
-	k->regs[6] = ctx->regs.rdi;
-	k->regs[7] = ctx->regs.rbp;
-	k->regs[8] = ctx->regs.rsp;
-	k->regs[9] = ctx->regs.r8;
-	k->regs[10] = ctx->regs.r9;
-	k->regs[11] = ctx->regs.r10;
-	k->regs[12] = ctx->regs.r11;
-	k->regs[13] = ctx->regs.r12;
-	k->regs[14] = ctx->regs.r13;
-	k->regs[15] = ctx->regs.r14;
-	k->regs[16] = ctx->regs.r15;
+	k->out.regs[0] = ctx->regs.rip;
+	k->out.regs[1] = ctx->regs.rax;
+	k->out.regs[2] = ctx->regs.rdx;
+	k->out.regs[3] = ctx->regs.rcx;
+	k->out.regs[4] = ctx->regs.rbx;
+	k->out.regs[5] = ctx->regs.rsi;
+	k->out.regs[6] = ctx->regs.rdi;
+	k->out.regs[7] = ctx->regs.rbp;
+	k->out.regs[8] = ctx->regs.rsp;
+	k->out.regs[9] = ctx->regs.r8;
+	k->out.regs[10] = ctx->regs.r9;
+	k->out.regs[11] = ctx->regs.r10;
+	k->out.regs[12] = ctx->regs.r11;
+	k->out.regs[13] = ctx->regs.r12;
+	k->out.regs[14] = ctx->regs.r13;
+	k->out.regs[15] = ctx->regs.r14;
+	k->out.regs[16] = ctx->regs.r15;
 }
 
 /* Fills the user's registers. A status other than OK_STOP: there are none to walk with. */
@@ -137,10 +113,19 @@ static __always_inline __u32 take_regs(struct kern_scratch *k, struct task_struc
 	return take_task_regs(k, task, ctx->regs.rsp);
 }
 
+/* In the middle of execve: a new memory, the old program's registers. What another memory means in
+ * a kernel that does not tell: outside of execve nobody gets one in a system call. */
+static __always_inline int is_in_execve(struct task_struct *task, int otherwise)
+{
+	if (!bpf_core_field_exists(task->in_execve))
+		return otherwise;
+	return BPF_CORE_READ_BITFIELD(task, in_execve);
+}
+
 /* Whether the slot is about the memory that the task has now; a process that was there before gets
  * its first sample's. Sets k->maps. */
 static __always_inline __u32 check_memory(struct kern_scratch *k, struct task_struct *task,
-					  __u32 index)
+					  __u32 index, int in_kernel)
 {
 	struct kern_slot *slot = bpf_map_lookup_elem(&slots, &index);
 	__u64 mm = (__u64)task->mm;
@@ -148,20 +133,12 @@ static __always_inline __u32 check_memory(struct kern_scratch *k, struct task_st
 	k->maps = 0;
 	if (!slot || !index)
 		return UNWIND_DEFER;
-	if (!slot->mm && !BPF_CORE_READ_BITFIELD(task, in_execve))
+	if (!slot->mm && !is_in_execve(task, in_kernel))
 		slot->mm = mm;
 	if (slot->mm != mm)
-		return BPF_CORE_READ_BITFIELD(task, in_execve) ? UNWIND_EXEC : UNWIND_DEFER;
+		return is_in_execve(task, in_kernel) ? UNWIND_EXEC : UNWIND_DEFER;
 	k->maps = slot->maps;
 	return UNWIND_OK_STOP;
-}
-
-/* User space looks into the rings by itself; it is woken, which costs more than a sample, only
- * where that would be too late. */
-static __always_inline __u64 wake_flag(void *ring)
-{
-	return bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA) > wake_bytes ? BPF_RB_FORCE_WAKEUP
-								       : BPF_RB_NO_WAKEUP;
 }
 
 /* A process that is new: until it hears of that, user space makes no tables for it. */
@@ -174,74 +151,6 @@ static __always_inline __u64 call_flag(const struct kern_scratch *k)
 		return 0;
 	st->listening = 0;
 	return BPF_RB_FORCE_WAKEUP;
-}
-
-/* --- sending the stack --- */
-
-struct send_context {
-	struct kern_scratch *k;
-	struct kern_counters *c;
-	struct kern_state *state;
-	void *ring;
-};
-
-/* One page of the stack, or what of it lies above stack_at. Returns 1 behind the last one. */
-static long send_part(__u32 i, struct send_context *cx)
-{
-	struct kern_scratch *k = cx->k;
-	__u64 at = k->stack_at, size = PAGE_BYTES - (at & (PAGE_BYTES - 1));
-
-	if (at >= k->stack_end)
-		return 1;
-	if (size > KERN_PART_BYTES)
-		return 1;
-	if (bpf_probe_read_user(k->part.bytes, size, (void *)at)) {
-		/* a stack that is just growing into its first page */
-		k->stack_at = at + size;
-		if (i == 0)
-			return 0;
-		k->stack_end = at; /* the stack ends here, as far as it is in memory */
-		return 1;
-	}
-	if (cx->state->in_flight + size > cx->state->in_flight_max) {
-		cx->c->budget_cut++;
-		return 1;
-	}
-	k->part.address = at;
-	k->part.size = size;
-	if (bpf_ringbuf_output(cx->ring, &k->part, offsetof(struct kern_part, bytes) + size,
-			       wake_flag(cx->ring))) {
-		cx->c->parts_lost++;
-		k->sample.record.flags |= KERN_SAMPLE_PARTS_LOST;
-		return 1;
-	}
-	__sync_fetch_and_add(&cx->state->in_flight, size);
-	cx->c->parts++;
-	k->sample.parts++;
-	k->stack_at = at + size;
-	return 0;
-}
-
-static __always_inline void send_stack(struct kern_scratch *k, struct kern_counters *c, void *ring,
-				       struct task_struct *task)
-{
-	__u32 zero = 0;
-	struct send_context cx = { .k = k, .c = c, .ring = ring };
-	__u64 sp = k->regs[1 + UNWIND_GPR_SP], main_stack = task->mm->start_stack;
-
-	cx.state = bpf_map_lookup_elem(&state, &zero);
-	if (!cx.state)
-		return;
-	k->part.record = k->sample.record;
-	k->part.record.kind = KERN_RECORD_PART;
-	k->stack_at = (sp - RED_ZONE_BYTES) & ~7ull;
-	/* another thread's stack ends where nothing is mapped, or nobody knows */
-	k->stack_end = sp <= main_stack && main_stack - sp < KERN_PARTS_MAX * PAGE_BYTES
-			       ? main_stack + 8
-			       : ~0ull;
-	bpf_loop(KERN_PARTS_MAX, send_part, &cx, 0);
-	if (k->stack_at < k->stack_end)
-		k->sample.record.flags |= KERN_SAMPLE_STACK_CUT;
 }
 
 /* --- the sample --- */
@@ -264,7 +173,7 @@ static __always_inline void add_regs(struct kern_scratch *k)
 	if (n > KERN_FRAME_WORDS - KERN_REGS)
 		return;
 	for (int i = 0; i < KERN_REGS; i++)
-		k->words[n + i] = k->regs[i];
+		k->words[n + i] = k->out.regs[i];
 	k->frames = n + KERN_REGS;
 	k->sample.record.flags |= KERN_SAMPLE_REGS;
 }
@@ -320,7 +229,7 @@ static __always_inline void take_sample(struct bpf_perf_event_data *ctx, struct 
 		add_kernel_frames(k, ctx);
 	status = take_regs(k, task, ctx, in_kernel);
 	if (status == UNWIND_OK_STOP) {
-		status = check_memory(k, task, slot);
+		status = check_memory(k, task, slot, in_kernel);
 		if (status == UNWIND_OK_STOP) {
 			walk_user(k, started_ns);
 			status = k->s.status;
@@ -333,7 +242,11 @@ static __always_inline void take_sample(struct bpf_perf_event_data *ctx, struct 
 	k->sample.maps = k->maps;
 	k->sample.fault_address = k->s.fault_address;
 	if (status == UNWIND_DEFER || (debug_stacks && k->maps)) {
-		send_stack(k, c, ring, task);
+		k->out.part.record = k->sample.record;
+		k->out.part.record.kind = KERN_RECORD_PART;
+		send_stack(&k->out, c, ring, task);
+		k->sample.parts = k->out.parts;
+		k->sample.record.flags |= k->out.flags;
 		add_regs(k);
 	}
 	if (!emit(k, ring)) {

@@ -7,10 +7,10 @@
 #define CPROF_BPF_WALK_BPF_H
 
 #include "profiler/bpf/maps.bpf.h"
+#include "profiler/bpf/send.bpf.h"
 
 #define WALK_TIME_MAX_NS 1500000ull /* with interrupts off */
 #define WALK_CLOCK_EVERY 64	    /* frames, a power of two */
-#define PAGE_BYTES	 4096ull
 
 struct unwind_context {
 	struct kern_scratch *k;
@@ -208,8 +208,8 @@ static __always_inline int may_be_news(__u32 status)
 	       status == UNWIND_ANON_NO_FP;
 }
 
-/* From k->regs outwards, with the mappings of k->maps; frames go behind the kernel's. The status is
- * in k->s.status; DEFER where user space has to do it. */
+/* From k->out.regs outwards, with the mappings of k->maps; frames go behind the kernel's. The
+ * status is in k->s.status; DEFER where user space has to do it. */
 static __always_inline void walk_user(struct kern_scratch *k, __u64 started_ns)
 {
 	struct unwind_context cx = { .k = k, .started_ns = started_ns };
@@ -232,9 +232,9 @@ static __always_inline void walk_user(struct kern_scratch *k, __u64 started_ns)
 	k->map_count = header->count;
 	k->settled = header->settled;
 	k->window_size = 0;
-	k->s.ip = k->regs[0];
+	k->s.ip = k->out.regs[0];
 	for (int i = 0; i < 16; i++)
-		k->s.gpr[i] = k->regs[1 + i];
+		k->s.gpr[i] = k->out.regs[1 + i];
 	k->s.is_return = k->s.is_guessed = k->s.any_guessed = 0;
 	k->s.bp_lost = k->s.bx_lost = 0;
 	k->s.status = UNWIND_TRUNC_DEPTH;

@@ -47,12 +47,22 @@ static inline void unwind_cache_rule(const struct unwind_context *cx, __u64 key,
 {
 }
 
+static inline bool is_absent(const struct unwind_memory *copy, __u64 address)
+{
+	__u64 page = address / UNWIND_MEMORY_PAGE - copy->base / UNWIND_MEMORY_PAGE;
+
+	return page < 64 && (copy->absent >> page & 1);
+}
+
 static inline bool unwind_read(const struct unwind_context *cx, const struct unwind_state *s,
 			       __u64 address, __u64 *ret)
 {
 	__u64 offset = address - cx->stack->base;
 
 	if (cx->stack->size < sizeof(*ret) || offset > cx->stack->size - sizeof(*ret))
+		return false;
+	if (cx->stack->absent &&
+	    (is_absent(cx->stack, address) || is_absent(cx->stack, address + sizeof(*ret) - 1)))
 		return false;
 	memcpy(ret, cx->stack->bytes + offset, sizeof(*ret));
 	return true;

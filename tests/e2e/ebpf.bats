@@ -81,13 +81,13 @@ ADDS_UP='l["expected_samples"] > 0 and l["unaccounted_samples"] == 0 and l["prog
 		import json, struct, sys
 		facts = json.loads(sys.argv[1])["recording"]["facts"]
 		data = open("stacks", "rb").read()
-		assert data[:16] == b"\x8fcpstk\r\n" + struct.pack("<II", 1, 0)
+		assert data[:16] == b"\x8fcpstk\r\n" + struct.pack("<II", 2, 0)
 		at, verdicts, frames = 16, [0, 0, 0, 0], 0
 		while at < len(data):
-		    r = struct.unpack_from("<IIQIIIIQIIIIQQQII", data, at)
+		    r = struct.unpack_from("<IIQIIIIQIIIIQQQIIQ", data, at)
 		    size, verdict, kernel_count, host_count, stack = r[0], r[1], r[10], r[11], r[15]
-		    words = struct.unpack_from(f"<{17 + kernel_count + host_count}Q", data, at + 88)
-		    assert size == 88 + 8 * len(words) + (stack + 7) // 8 * 8
+		    words = struct.unpack_from(f"<{17 + kernel_count + host_count}Q", data, at + 96)
+		    assert size == 96 + 8 * len(words) + (stack + 7) // 8 * 8
 		    if verdict == 0:
 		        assert words[17 : 17 + kernel_count] == words[17 + kernel_count :]
 		        assert words[17] == words[0]
@@ -108,6 +108,13 @@ ADDS_UP='l["expected_samples"] > 0 and l["unaccounted_samples"] == 0 and l["prog
 	cprof record -q -o x.cprof -o x.folded "$FIXTURES/absent" 400 1
 	holds x.cprof 'f["touched_pages"] > 10 and h["samples"] > 500 and h["complete_percent"] > 90'
 	grep -q '^absent;clone3;start_thread;thread;down;.*;down;bottom;work' x.folded
+}
+
+@test "a stack with pages that were never touched is whole, also before its tables are there" {
+	for where in "" thread; do
+		cprof record -q -F 1999 -o x.cprof sh -c "for i in \$(seq 20); do '$FIXTURES/holes' 10 $where; done"
+		holds x.cprof 'f["deferred_samples"] > 50 and h["complete_percent"] > 97'
+	done
 }
 
 @test "libraries in turn at one address: each frame is of the one that was there" {

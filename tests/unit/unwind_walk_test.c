@@ -140,19 +140,26 @@ static void test_thread(void **state)
 #define TEXT 0x10000
 #define SP   0x7ffc0000
 
-/* Walks from TEXT with a stack of these words in a process of one mapping of this kind. */
-static void walk_words(uint32_t kind, const uint64_t *words, size_t n, uint64_t bp, bool cut,
-		       struct unwind_frame *frames, struct unwind_result *r)
+/* Walks from TEXT with this stack in a process of one mapping of this kind. */
+static void walk_memory(uint32_t kind, const struct unwind_memory *stack, uint64_t bp, bool cut,
+			struct unwind_frame *frames, struct unwind_result *r)
 {
 	struct unwind_tables *t = unwind_tables_create(NULL);
 	struct unwind_mapping m = { .start = TEXT, .end = TEXT + 0x1000, .kind = kind };
 	struct unwind_space space = { .mappings = &m, .count = 1 };
-	struct unwind_memory stack = { .bytes = (const uint8_t *)words, .base = SP, .size = n * 8 };
-	struct unwind_regs regs = { .ip = TEXT + 8, .gpr = { [UNWIND_REG_SP] = SP } };
+	struct unwind_regs regs = { .ip = TEXT + 8, .gpr = { [UNWIND_REG_SP] = stack->base } };
 
 	regs.gpr[UNWIND_REG_BP] = bp;
-	unwind_walk(t, &space, &regs, &stack, cut, frames, UNWIND_MAX_FRAMES, r);
+	unwind_walk(t, &space, &regs, stack, cut, frames, UNWIND_MAX_FRAMES, r);
 	unwind_tables_destroy(t);
+}
+
+static void walk_words(uint32_t kind, const uint64_t *words, size_t n, uint64_t bp, bool cut,
+		       struct unwind_frame *frames, struct unwind_result *r)
+{
+	struct unwind_memory stack = { .bytes = (const uint8_t *)words, .base = SP, .size = n * 8 };
+
+	walk_memory(kind, &stack, bp, cut, frames, r);
 }
 
 static void test_frame_pointer_chain(void **state)
@@ -190,6 +197,34 @@ static void test_copy_that_is_short(void **state)
 	assert_int_equal(r.status, UNWIND_EFAULT_FP);
 }
 
+/* A walk goes on over pages that are not there, and ends where it would read one. */
+static void test_copy_with_a_hole(void **state)
+{
+	const uint64_t page = UNWIND_MEMORY_PAGE, base = SP + page - 16;
+	static uint64_t words[(16 + 3 * UNWIND_MEMORY_PAGE) / 8];
+	struct unwind_memory stack = { .bytes = (const uint8_t *)words,
+				       .base = base,
+				       .size = sizeof(words),
+				       .absent = 1 << 2 };
+	struct unwind_frame frames[UNWIND_MAX_FRAMES];
+	struct unwind_result r;
+	uint64_t *far = words + (16 + 2 * page) / 8;
+
+	words[0] = base + 16 + 2 * page; /* from the first page into the fourth */
+	words[1] = TEXT + 0x20;
+	far[0] = 0;
+	far[1] = TEXT + 0x30;
+	walk_memory(UNWIND_MAP_FP_JIT, &stack, base, false, frames, &r);
+	assert_int_equal(r.status, UNWIND_FP_ZERO);
+	assert_int_equal(r.count, 3);
+
+	stack.absent = 1 << 3;
+	walk_memory(UNWIND_MAP_FP_JIT, &stack, base, false, frames, &r);
+	assert_int_equal(r.status, UNWIND_EFAULT_FP);
+	assert_int_equal(r.fault_address, base + 16 + 2 * page);
+	assert_int_equal(r.count, 2);
+}
+
 static void test_other_ends(void **state)
 {
 	struct unwind_frame frames[UNWIND_MAX_FRAMES];
@@ -211,6 +246,7 @@ int main(void)
 		cmocka_unit_test(test_thread),
 		cmocka_unit_test(test_frame_pointer_chain),
 		cmocka_unit_test(test_copy_that_is_short),
+		cmocka_unit_test(test_copy_with_a_hole),
 		cmocka_unit_test(test_other_ends),
 	};
 

@@ -160,6 +160,7 @@ static void write_record(struct debug_stacks *d, const struct debug_sample *s,
 		.host_fault = result->fault_address,
 		.stack_base = s->stack.base,
 		.stack_bytes = (uint32_t)s->stack.size,
+		.stack_absent = s->stack.absent,
 	};
 
 	r.bytes = (uint32_t)(sizeof(r) + (KERN_REGS + k->user_count + result->count) * 8 +

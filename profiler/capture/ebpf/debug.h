@@ -15,7 +15,7 @@
 #define DEBUG_STACKS_MAGIC                                                                         \
 	"\x8f"                                                                                     \
 	"cpstk\r\n"
-#define DEBUG_STACKS_VERSION 1
+#define DEBUG_STACKS_VERSION 2
 
 enum debug_verdict {
 	DEBUG_EQUAL,
@@ -37,9 +37,10 @@ struct debug_record {
 	uint64_t kernel_fault, host_fault;
 	uint64_t stack_base;
 	uint32_t stack_bytes, pad;
+	uint64_t stack_absent; /* as struct unwind_memory has it */
 };
 
-_Static_assert(sizeof(struct debug_record) == 88, "described in docs/debug-stacks.md");
+_Static_assert(sizeof(struct debug_record) == 96, "described in docs/debug-stacks.md");
 
 struct debug_stacks {
 	FILE *file; /* NULL: nobody asked for it */

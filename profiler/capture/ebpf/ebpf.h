@@ -26,8 +26,8 @@
 
 /* A stack on its way: the parts that came before their sample. */
 struct ebpf_stack {
-	uint8_t *bytes; /* KERN_PARTS_MAX * KERN_PART_BYTES */
-	uint64_t base;
+	uint8_t *bytes;	       /* KERN_PARTS_MAX * KERN_PART_BYTES */
+	uint64_t base, absent; /* as in struct unwind_memory */
 	uint32_t size;
 	uint32_t sequence;
 	uint64_t handled; /* bytes that came, used or not */

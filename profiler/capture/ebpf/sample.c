@@ -18,11 +18,24 @@ static void begin_stack(struct ebpf_stack *s, const struct kern_part *part)
 		s->bytes = mem_alloc(STACK_MAX);
 	s->sequence = part->record.sequence;
 	s->base = part->address;
+	s->absent = 0;
 	s->size = 0;
 }
 
-/* A piece of a stack that goes on where the one before ended; what lies behind a hole is of no use.
- */
+/* The pages between two parts were not there. */
+static bool add_hole(struct ebpf_stack *s, uint64_t until)
+{
+	uint64_t end = s->base + s->size;
+
+	if (until < end || (end | until) % UNWIND_MEMORY_PAGE || until - s->base > STACK_MAX)
+		return false;
+	for (; end < until; end += UNWIND_MEMORY_PAGE)
+		s->absent |= 1ull << (end / UNWIND_MEMORY_PAGE - s->base / UNWIND_MEMORY_PAGE);
+	memset(s->bytes + s->size, 0, until - s->base - s->size);
+	s->size = (uint32_t)(until - s->base);
+	return true;
+}
+
 void ebpf_part(struct capture *c, uint32_t ring, const struct kern_part *part)
 {
 	struct ebpf_stack *s = &ebpf_of(c)->rings[ring].stack;
@@ -30,7 +43,9 @@ void ebpf_part(struct capture *c, uint32_t ring, const struct kern_part *part)
 	if (!s->handled || s->sequence != part->record.sequence)
 		begin_stack(s, part);
 	s->handled += part->size;
-	if (part->address != s->base + s->size || part->size > STACK_MAX - s->size)
+	if (part->address != s->base + s->size && !add_hole(s, part->address))
+		return;
+	if (part->size > STACK_MAX - s->size)
 		return;
 	memcpy(s->bytes + s->size, part->bytes, part->size);
 	s->size += part->size;
@@ -191,7 +206,8 @@ static uint32_t walk_here(struct capture *c, const struct session_sample *s,
 	if (stack->handled && stack->sequence == sample->record.sequence)
 		copy = (struct unwind_memory){ .bytes = stack->bytes,
 					       .base = stack->base,
-					       .size = stack->size };
+					       .size = stack->size,
+					       .absent = stack->absent };
 	if (sample->fault_address)
 		compile_wanted(c, s->process, sample->fault_address);
 	session_walk(c, s, &regs, &copy,
@@ -226,6 +242,7 @@ static void debug_walk(struct capture *c, const struct session_sample *s,
 		d.stack.bytes = stack->bytes;
 		d.stack.base = stack->base;
 		d.stack.size = stack->size;
+		d.stack.absent = stack->absent;
 	}
 	proc_model_space(&c->model, s->process, &d.space);
 	debug_stacks_add(&ebpf_of(c)->debug, &d);
