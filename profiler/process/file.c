@@ -1,5 +1,6 @@
 #include "profiler/process/file.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -239,6 +240,12 @@ uint32_t proc_files_open(struct proc_files *f, uint32_t index, uint32_t pid, uin
 			recording_add_diagnostic(f->writer, time_ns,
 						 "%s on disk is not the file that was mapped: its "
 						 "functions have no names, and stacks end there",
+						 file->path);
+		else if (*file->path == '/' && access(file->path, R_OK) != 0 && errno == EACCES)
+			recording_add_diagnostic(f->writer, time_ns,
+						 "%s may be run, but not read, by this user: its "
+						 "functions have no names, and stacks end there "
+						 "(run as root)",
 						 file->path);
 		return index;
 	}

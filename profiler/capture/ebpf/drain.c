@@ -54,6 +54,18 @@ static void end_thread(struct capture *c, const struct ebpf_ending *e)
 		ebpf_take_slot(c, e->pid);
 }
 
+/* Where an exec gives privileges (setuid), the kernel ends the events of the thread, and tells of
+ * its end, though only the old program's: between the record of the exec and the first mapping. */
+static bool is_in_exec(struct capture *c, const struct ebpf_ending *e)
+{
+	const struct proc_process *p;
+
+	if (!is_known(c, e->pid))
+		return false;
+	p = proc_process_at(&c->model, map_find(&c->model.by_pid, e->pid));
+	return p->was_execed && p->space && !p->space->count && !proc_has_ended(e->pid);
+}
+
 /* The kernel tells of a thread's end (since 6.16) while that still has its memory: samples may
  * follow, which want to know what was mapped. */
 static void end_threads(struct capture *c, uint64_t now_ns)
@@ -61,9 +73,30 @@ static void end_threads(struct capture *c, uint64_t now_ns)
 	struct ebpf_state *e = ebpf_of(c);
 
 	while (e->endings_taken < e->endings.count &&
-	       e->endings.items[e->endings_taken].time_ns + END_DELAY_NS <= now_ns)
-		end_thread(c, &e->endings.items[e->endings_taken++]);
+	       e->endings.items[e->endings_taken].time_ns + END_DELAY_NS <= now_ns) {
+		struct ebpf_ending ending = e->endings.items[e->endings_taken++];
+
+		if (now_ns != UINT64_MAX && is_in_exec(c, &ending)) {
+			/* its first mapping, or its end, comes yet */
+			ending.time_ns = now_ns;
+			vec_push(&e->endings, ending);
+		} else {
+			end_thread(c, &ending);
+		}
+	}
 	vec_shed(&e->endings, &e->endings_taken);
+}
+
+/* Whoever maps code has not ended. */
+static void take_back_end(struct capture *c, uint32_t tid)
+{
+	struct ebpf_state *e = ebpf_of(c);
+	size_t kept = e->endings_taken;
+
+	for (size_t i = e->endings_taken; i < e->endings.count; i++)
+		if (e->endings.items[i].tid != tid)
+			e->endings.items[kept++] = e->endings.items[i];
+	e->endings.count = kept;
 }
 
 /* These numbers mean something else from now on. */
@@ -122,6 +155,7 @@ static void handle_map(struct capture *c, const struct pev_record *r)
 {
 	if (!is_known(c, r->pid))
 		return;
+	take_back_end(c, r->tid);
 	ebpf_replace_code(c, map_find(&c->model.by_pid, r->pid), r);
 	session_map(c, r);
 	ebpf_touch_space(c, map_find(&c->model.by_pid, r->pid));

@@ -1,14 +1,12 @@
 #include "profiler/capture/ebpf/toucher.h"
 
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/uio.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/compiler.h"
 #include "base/mem.h"
@@ -39,22 +37,19 @@ struct ebpf_toucher {
 	} recent[RECENT]; /* the drain's */
 };
 
-/* Up to the first page that is none of its memory. */
+/* Up to the first page that is none of its memory. Not through /proc/PID/mem: what is read below a
+ * stack there becomes part of it. */
 static void touch(struct ebpf_toucher *t, const struct request *r)
 {
-	char path[32], byte;
-	int fd;
+	char bytes[PAGES_AT_ONCE];
+	struct iovec to = { bytes, sizeof(bytes) }, from[PAGES_AT_ONCE];
+	ssize_t n;
 
-	snprintf(path, sizeof(path), "/proc/%u/mem", r->pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return;
-	for (uint64_t i = 0; i < PAGES_AT_ONCE; i++) {
-		if (pread(fd, &byte, 1, (off_t)((r->page + i) << PAGE_SHIFT)) != 1)
-			break;
-		atomic_fetch_add(&t->pages, 1);
-	}
-	close(fd);
+	for (uint64_t i = 0; i < PAGES_AT_ONCE; i++)
+		from[i] = (struct iovec){ (void *)(uintptr_t)((r->page + i) << PAGE_SHIFT), 1 };
+	n = process_vm_readv((pid_t)r->pid, &to, 1, from, PAGES_AT_ONCE, 0);
+	if (n > 0)
+		atomic_fetch_add(&t->pages, (unsigned long long)n);
 }
 
 static void *run(void *toucher)
@@ -101,11 +96,11 @@ void ebpf_toucher_destroy(struct ebpf_toucher *t)
 	t->is_stopping = true;
 	pthread_cond_signal(&t->changed);
 	pthread_mutex_unlock(&t->lock);
-	clock_gettime(CLOCK_REALTIME, &until);
+	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_nsec += JOIN_NS;
 	until.tv_sec += until.tv_nsec / 1000000000;
 	until.tv_nsec %= 1000000000;
-	if (pthread_timedjoin_np(t->thread, NULL, &until) != 0)
+	if (pthread_clockjoin_np(t->thread, NULL, CLOCK_MONOTONIC, &until) != 0)
 		return; /* it waits for a page that nobody brings: it ends with cprof */
 	pthread_cond_destroy(&t->changed);
 	pthread_mutex_destroy(&t->lock);
