@@ -1,4 +1,5 @@
-/* The running kernel: names from /proc/kallsyms, which is 5 MB and is read once. */
+/* The running kernel: names from /proc/kallsyms, which is 5 MB and is read once, or by who knows
+ * them without it. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -148,4 +149,56 @@ struct error *symbol_module_kernel(struct symbol_module **ret)
 	}
 	*ret = &m->base;
 	return NULL;
+}
+
+/* --- asked of somebody --- */
+
+struct asked_module {
+	struct symbol_module base;
+	const struct symbol_kernel *kernel;
+};
+
+struct answer {
+	struct symbol_chain *chains;
+	struct symbol_result *result;
+};
+
+static void take_answer(void *answer, size_t i, uint64_t start, const char *name, size_t len)
+{
+	struct answer *a = answer;
+
+	chain_set(a->chains, i, a->result, start, name, len, false);
+}
+
+static void asked_batch(struct symbol_module *base, const uint64_t *addresses, size_t n,
+			struct symbol_chain *chains, struct symbol_result *result)
+{
+	struct asked_module *m = (struct asked_module *)base;
+	struct answer answer = { chains, result };
+	struct symbol_module *read;
+	struct error *err;
+
+	if (m->kernel->name_all(m->kernel->context, addresses, n, take_answer, &answer))
+		return;
+	err = symbol_module_kernel(&read);
+	if (err) {
+		error_free(err); /* addresses stay what they are */
+		return;
+	}
+	symbol_batch(read, addresses, n, chains, result);
+	symbol_module_close(read);
+}
+
+static void asked_close(struct symbol_module *base)
+{
+	free(base);
+}
+
+struct symbol_module *symbol_module_kernel_by(const struct symbol_kernel *kernel)
+{
+	struct asked_module *m = mem_calloc(1, sizeof(*m));
+
+	m->base = (struct symbol_module){ .batch = asked_batch, .close = asked_close };
+	m->kernel = kernel;
+	return &m->base;
 }

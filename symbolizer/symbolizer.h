@@ -11,6 +11,7 @@
 #define CPROF_SYMBOLIZER_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/error.h"
@@ -66,6 +67,18 @@ struct symbol_module *symbol_module_of_image(const struct image *img, const char
 /* The running kernel from /proc/kallsyms: addresses are absolute. The error of hidden symbols
  * (kptr_restrict) says what to do. */
 struct error *symbol_module_kernel(struct symbol_module **ret) MUST_USE;
+
+/* The running kernel by who knows its names: name_all() calls found(found_context, i, start, name,
+ * len) for each of n addresses that has one. False: it cannot tell after all, and /proc/kallsyms
+ * is read. Both are borrowed. */
+struct symbol_kernel {
+	bool (*name_all)(void *context, const uint64_t *addresses, size_t n,
+			 void (*found)(void *found_context, size_t i, uint64_t start,
+				       const char *name, size_t len),
+			 void *found_context);
+	void *context;
+};
+struct symbol_module *symbol_module_kernel_by(const struct symbol_kernel *kernel);
 
 /* The vDSO of this process (the same image in all of them). Addresses are ELF virtual addresses. */
 struct error *symbol_module_vdso(struct symbol_module **ret) MUST_USE;

@@ -20,7 +20,7 @@ struct naming {
 	const struct recording *r;
 	struct recording_writer *writer; /* where the names go; NULL: into `own` */
 	struct recording *own;
-	const struct naming_images *open_images; /* may be NULL */
+	const struct naming_sources *sources; /* may be NULL */
 	bool same_boot;
 	bool with_perf_maps;
 	const volatile sig_atomic_t *stop;
@@ -123,11 +123,19 @@ static struct error *open_file(const struct naming *n, uint32_t id, struct symbo
 	const char *roots[ROOTS_MAX + 2];
 
 	find_roots(n->r, id, roots);
-	if (n->open_images)
-		img = n->open_images->find(n->open_images->context, id);
+	if (n->sources)
+		img = n->sources->find_image(n->sources->context, id);
 	if (!img)
 		return symbol_module_open(path, roots, &f->build_id, ret);
 	*ret = symbol_module_of_image(img, path, roots);
+	return NULL;
+}
+
+static struct error *open_kernel(const struct naming *n, struct symbol_module **ret)
+{
+	if (!n->sources || !n->sources->kernel)
+		return symbol_module_kernel(ret);
+	*ret = symbol_module_kernel_by(n->sources->kernel);
 	return NULL;
 }
 
@@ -160,7 +168,7 @@ static struct error *open_module(const struct naming *n, uint32_t id, struct sym
 	case RECORDING_FILE_VDSO:
 		return n->same_boot ? symbol_module_vdso(ret) : NULL;
 	case RECORDING_FILE_KERNEL:
-		return n->same_boot ? symbol_module_kernel(ret) : NULL;
+		return n->same_boot ? open_kernel(n, ret) : NULL;
 	case RECORDING_FILE_JIT:
 		return n->with_perf_maps && f->process ? open_perf_map(n->r, f->process, ret)
 						       : NULL;
@@ -270,12 +278,12 @@ static void run(struct naming *n)
 	vec_deinit(&targets);
 }
 
-void naming_embed(struct recording_writer *w, const struct naming_images *open_images,
+void naming_embed(struct recording_writer *w, const struct naming_sources *sources,
 		  const volatile sig_atomic_t *stop)
 {
 	run(&(struct naming){ .r = recording_written(w),
 			      .writer = w,
-			      .open_images = open_images,
+			      .sources = sources,
 			      .same_boot = true,
 			      .with_perf_maps = true,
 			      .stop = stop });

@@ -9,22 +9,25 @@
 #include <signal.h>
 
 #include "profiler/recording/recording.h"
-#include "symbolizer/elf/image.h"
+#include "symbolizer/symbolizer.h"
 
-/* Files that the capture still has open: they may be gone from their folders. */
-struct naming_images {
-	/* The image of a file of the recording, borrowed; NULL: not open. */
-	const struct image *(*find)(void *context, uint32_t file);
+/* What the capture has at hand while it is there. */
+struct naming_sources {
+	/* The image of a file of the recording that is still open, borrowed; NULL: it is not. The
+	 * file may be gone from its folder. */
+	const struct image *(*find_image)(void *context, uint32_t file);
 	void *context;
+
+	const struct symbol_kernel *kernel; /* NULL: /proc/kallsyms is read */
 };
 
 /*
  * Names every location that the writer has and that has no name yet, by adding symbols to it. What
  * could not be named for a reason (a file that is gone, or another than the mapped one; hidden
  * kernel symbols) becomes a diagnostic. Where `stop` (may be NULL) becomes non-zero the rest stays
- * without names. `open_images` may be NULL. The caller flushes or closes the writer.
+ * without names. `sources` may be NULL. The caller flushes or closes the writer.
  */
-void naming_embed(struct recording_writer *w, const struct naming_images *open_images,
+void naming_embed(struct recording_writer *w, const struct naming_sources *sources,
 		  const volatile sig_atomic_t *stop);
 
 /* Names what a recording that was read does not name itself, where it was cut or never named. Files

@@ -19,7 +19,6 @@
 #include "base/text.h"
 #include "flamegraph/render/palette.h"
 #include "profiler/analysis/health.h"
-#include "profiler/analysis/naming.h"
 #include "profiler/analysis/profile_of.h"
 #include "profiler/analysis/summary.h"
 #include "profiler/capture/capture.h"
@@ -27,6 +26,7 @@
 #include "profiler/cmd/command.h"
 #include "profiler/cmd/input.h"
 #include "profiler/cmd/outputs.h"
+#include "profiler/cmd/record_names.h"
 #include "profiler/cmd/record_watch.h"
 #include "profiler/cmd/sudo_user.h"
 #include "profiler/process/cgroup.h"
@@ -436,19 +436,6 @@ static void say_endless(const struct record *r)
 
 /* --- the end: names, files, words --- */
 
-static const struct image *find_image(void *context, uint32_t file)
-{
-	return capture_image(context, file);
-}
-
-static uint64_t own_cpu_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
-
 /* Names what was hit, into the recording, which is whole after that. */
 static struct error *complete_recording(struct capture *c, const volatile sig_atomic_t *stop)
 {
@@ -457,12 +444,8 @@ static struct error *complete_recording(struct capture *c, const volatile sig_at
 
 	if (!w)
 		return err;
-	if (!err) { /* a disk that is full takes no names either */
-		uint64_t before = own_cpu_ns();
-
-		naming_embed(w, &(struct naming_images){ find_image, c }, stop);
-		recording_set_fact(w, "naming_cpu_ns", own_cpu_ns() - before);
-	}
+	if (!err) /* a disk that is full takes no names either */
+		record_embed_names(c, w, stop);
 	struct error *closed = recording_close(w);
 	if (err) {
 		error_free(closed);
