@@ -95,6 +95,16 @@ bool code_init_section(const uint8_t *bytes, size_t size, size_t *ret_pushed, si
 	return true;
 }
 
+bool code_is_clone(const uint8_t *bytes)
+{
+	/* syscall; test %rax,%rax; jl error; je child; ret */
+	static const uint16_t clone[] = {
+		0x0f, 0x05, 0x48, 0x85, 0xc0, 0x7c, ANY, 0x74, 0x01, 0xc3
+	};
+
+	return matches(bytes, CODE_CLONE_BYTES, clone, ARRAY_SIZE(clone));
+}
+
 static const struct sequence {
 	uint8_t bytes[16];
 	uint8_t size, rule;

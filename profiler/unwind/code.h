@@ -18,6 +18,13 @@ size_t code_entry_stub(const uint8_t *bytes, size_t size);
  * Gives the offsets behind these two; false where it is anything else. */
 bool code_init_section(const uint8_t *bytes, size_t size, size_t *ret_pushed, size_t *ret_popped);
 
+#define CODE_CLONE_SYSCALL 2
+#define CODE_CLONE_BYTES   10
+
+/* Whether these CODE_CLONE_BYTES are glibc's clone(): the system call, CODE_CLONE_SYSCALL bytes,
+ * and what parent and child do before they part. */
+bool code_is_clone(const uint8_t *bytes);
+
 struct code_match {
 	size_t offset, size;
 	uint8_t rule; /* UNWIND_RULE_STOP, UNWIND_RULE_SIGNAL; UNWIND_RULE_REG: a function that

@@ -88,6 +88,7 @@ enum unwind_rule_bp {
 #define UNWIND_RULE_RA_IN_REG	0x10 /* the return address is in that register (vfork) */
 #define UNWIND_RULE_INTERRUPTED 0x20 /* the caller was interrupted, it did not call */
 #define UNWIND_RULE_BX_KNOWN	0x40 /* post says where rbx is saved, relative to the CFA; 0: same */
+#define UNWIND_RULE_CLONED	0x80 /* behind a clone: where rax is 0, STOP, for nothing called it */
 
 /*
  * 64 bits: kind:4 base:4 offset/8:21 bp_kind:2 bp_offset/8:14 post/8:11 flags:8, offsets signed and

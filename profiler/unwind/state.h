@@ -9,6 +9,7 @@
 #define UNWIND_CODE_BYTES 16 /* that are looked at of run-time code */
 
 /* The numbers of the general registers are DWARF's. */
+#define UNWIND_GPR_AX 0
 #define UNWIND_GPR_BX 3
 #define UNWIND_GPR_BP 6
 #define UNWIND_GPR_SP 7

@@ -421,6 +421,8 @@ UNWIND_INLINE int unwind_step(struct unwind_context *cx, struct unwind_state *s)
 		result = unwind_by_fp(cx, s);
 		break;
 	default:
+		if ((r.flags & UNWIND_RULE_CLONED) && s->is_live && !s->gpr[UNWIND_GPR_AX])
+			return unwind_end(s, s->any_guessed ? UNWIND_GUESSED : UNWIND_OK_STOP);
 		result = unwind_by_cfa(cx, s, &r);
 	}
 	return result == UNWIND_STEP_ON ? unwind_enter(cx, s) : result;

@@ -160,12 +160,32 @@ static void emit_known_code(struct writer *w, uint64_t start, uint64_t end)
 	}
 }
 
+/*
+ * glibc's clone() has no FDE between its system call and where the new thread goes its own way, for
+ * the parent has a caller there and the thread has none. Which one it is, rax says.
+ */
+static void emit_clone(struct writer *w, uint64_t start)
+{
+	struct unwind_rule r = {
+		.kind = UNWIND_RULE_REG, .base = 7, .offset = 8, .flags = UNWIND_RULE_CLONED
+	};
+	uint64_t left = 0;
+	const uint8_t *bytes = image_at_vaddr(w->table->img, start, &left);
+
+	if (bytes && left >= CODE_CLONE_BYTES && code_is_clone(bytes))
+		emit(w, start + CODE_CLONE_SYSCALL, unwind_rule_pack(&r));
+}
+
 /* The rows of what no FDE covers. Padding keeps the rule in front of it. */
 static void emit_gap(struct writer *w, uint64_t start, uint64_t end)
 {
 	static const char *const names[] = { ".init", ".fini" };
 
-	if (end <= start || end - start <= PADDING_BYTES || end <= w->low)
+	if (end <= start || end <= w->low)
+		return;
+	if (end - start == CODE_CLONE_BYTES)
+		emit_clone(w, start);
+	if (end - start <= PADDING_BYTES)
 		return;
 	emit(w, start, UNWIND_RULE_INVALID);
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {

@@ -117,6 +117,11 @@ ADDS_UP='l["expected_samples"] > 0 and l["unaccounted_samples"] == 0 and l["prog
 	done
 }
 
+@test "threads that end at once: whole from their first instruction" {
+	cprof record -q -F 4999 -o x.cprof "$FIXTURES/brief" 8000
+	holds x.cprof 'h["samples"] > 300 and h["complete_percent"] > 98.5'
+}
+
 @test "libraries in turn at one address: each frame is of the one that was there" {
 	for plugin in one:64 two:512 three:4000; do
 		cc -O2 -shared -fPIC -DPLUGIN="${plugin%:*}" -DROOM="${plugin#*:}" -o "${plugin%:*}.so" \

@@ -1,10 +1,12 @@
 /* Walks the stacks of real processes, stopped wherever they happen to be. */
+#include <dlfcn.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <time.h>
 
+#include "profiler/unwind/code.h"
 #include "tests/support/live_process.h"
 #include "tests/unit/unit.h"
 
@@ -135,6 +137,45 @@ static void test_thread(void **state)
 	close(tid_pipe[1]);
 }
 
+/* Behind its system call, clone() has a caller in the parent, and none in the new thread, whose
+ * stack has never been touched, or holds the address of what it is to call. */
+static void test_clone(void **state)
+{
+	const uint8_t *code = dlsym(RTLD_DEFAULT, "clone");
+	uint64_t caller = (uintptr_t)test_thread;
+	uint64_t words[] = { caller, 0, 0 };
+	struct unwind_frame frames[UNWIND_MAX_FRAMES];
+	struct live_process p;
+	struct unwind_result r;
+	size_t at = 0;
+
+	assert_non_null(code);
+	while (at < 128 && !code_is_clone(code + at))
+		at++;
+	if (at == 128)
+		skip(); /* another C library */
+	live_init(&p, getpid());
+	for (uint64_t ip = CODE_CLONE_SYSCALL; ip < CODE_CLONE_BYTES; ip++) {
+		struct unwind_regs regs = { .ip = (uintptr_t)code + at + ip,
+					    .gpr = { [UNWIND_REG_SP] = 0x7ffc0000 } };
+		struct unwind_memory stack = { .bytes = (uint8_t *)words,
+					       .base = 0x7ffc0000,
+					       .size = sizeof(words) };
+
+		unwind_walk(p.tables, &p.space, &regs, &stack, false, frames, UNWIND_MAX_FRAMES,
+			    &r);
+		assert_int_equal(r.status, UNWIND_OK_STOP);
+		assert_int_equal(r.count, 1);
+		regs.gpr[0] =
+			(uint64_t)-38; /* ENOSYS: how it stands while the parent is in there */
+		unwind_walk(p.tables, &p.space, &regs, &stack, false, frames, UNWIND_MAX_FRAMES,
+			    &r);
+		assert_true(r.count > 1);
+		assert_int_equal(frames[1].ip, caller);
+	}
+	live_deinit(&p);
+}
+
 /* --- statuses of walks that cannot end well --- */
 
 #define TEXT 0x10000
@@ -244,6 +285,7 @@ int main(void)
 		cmocka_unit_test(test_python),
 		cmocka_unit_test(test_sleep),
 		cmocka_unit_test(test_thread),
+		cmocka_unit_test(test_clone),
 		cmocka_unit_test(test_frame_pointer_chain),
 		cmocka_unit_test(test_copy_that_is_short),
 		cmocka_unit_test(test_copy_with_a_hole),
