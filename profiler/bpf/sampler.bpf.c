@@ -141,13 +141,14 @@ static __always_inline __u32 check_memory(struct kern_scratch *k, struct task_st
 	return UNWIND_OK_STOP;
 }
 
-/* A process that is new: until it hears of that, user space makes no tables for it. */
+/* Mappings or a table are wanted: until it hears of that, user space makes none, and all samples
+ * there are deferred. */
 static __always_inline __u64 call_flag(const struct kern_scratch *k)
 {
 	__u32 zero = 0;
 	struct kern_state *st = bpf_map_lookup_elem(&state, &zero);
 
-	if (k->sample.status != UNWIND_DEFER || k->maps || !st || !st->listening)
+	if (k->sample.status != UNWIND_DEFER || !st || !st->listening)
 		return 0;
 	st->listening = 0;
 	return BPF_RB_FORCE_WAKEUP;

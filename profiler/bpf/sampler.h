@@ -117,8 +117,8 @@ uint64_t kern_rings_damaged(const struct kern_sampler *s);
 int kern_sampler_wake_fd(const struct kern_sampler *s);
 void kern_sampler_clear_wake(struct kern_sampler *s);
 
-/* It is readable, once, with the next sample of a process that nothing is published for, too.
- * Returns whether one came since the call before. */
+/* It is readable, once, with the next deferred sample, too: mappings or a table are wanted. Returns
+ * whether one came since the call before. */
 bool kern_sampler_listen(struct kern_sampler *s);
 
 /* Bytes of stacks that were handled: the kernel program may send as many more. */

@@ -17,7 +17,7 @@
 #define KERN_MAX_THREADS   65536 /* that can be chosen with -t, and what they start */
 #define KERN_KERNEL_FRAMES 127	 /* the kernel's own limit (kernel.perf_event_max_stack) */
 #define KERN_PART_BYTES	   4096
-#define KERN_PARTS_MAX	   64 /* of a stack: 256 KiB */
+#define KERN_PARTS_MAX	   256 /* of a stack: 1 MiB */
 #define KERN_REGS	   17 /* ip, then the 16 general registers in DWARF's order */
 
 /* Which samples are taken. */
@@ -80,8 +80,8 @@ struct kern_state {
 	__u32 slots_given; /* to it, by user space */
 	__u64 in_flight;   /* bytes of stacks sent, and not yet handled: user space subtracts */
 	__u64 in_flight_max;
-	__u32 listening; /* 1: user space wants to be woken by a sample of a process that nothing is
-			    published for; woken, it sets that again */
+	__u32 listening; /* 1: user space wants to be woken by a deferred sample; woken, it sets
+			    that again */
 	__u32 pad[9];
 };
 

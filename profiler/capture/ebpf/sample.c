@@ -215,7 +215,7 @@ static uint32_t walk_here(struct capture *c, const struct session_sample *s,
 		     &result);
 	*status = result.status == UNWIND_COPY_SHORT ? UNWIND_DEFER_CUT : result.status;
 	e->cut_deferred += *status == UNWIND_DEFER_CUT;
-	if (is_calm && !sample->maps)
+	if (is_calm)
 		ebpf_watch(c, s->time_ns);
 	/* /proc was asked, and had nothing new to tell */
 	if (c->model.stats.rescans > rescans && session_wants_a_look(result.status) &&
