@@ -58,6 +58,26 @@ uint32_t *map_at(struct map *m, uint64_t key)
 	return &slot->value;
 }
 
+void map_remove(struct map *m, uint64_t key)
+{
+	uint32_t hole, i;
+
+	if (map_find(m, key) == MAP_NONE)
+		return;
+	hole = (uint32_t)(find_slot(m, key) - m->slots);
+	m->count--;
+	/* what follows moves up, unless its place is behind the hole: no search may end there */
+	for (i = (hole + 1) & m->mask; m->slots[i].value != MAP_NONE; i = (i + 1) & m->mask) {
+		uint32_t home = hash_key(m->slots[i].key) & m->mask;
+
+		if (((i - home) & m->mask) < ((i - hole) & m->mask))
+			continue;
+		m->slots[hole] = m->slots[i];
+		hole = i;
+	}
+	m->slots[hole].value = MAP_NONE;
+}
+
 void map_deinit(struct map *m)
 {
 	free(m->slots);

@@ -1,5 +1,5 @@
 /*
- * A hash map from a 64-bit key to a 32-bit value: open addressing, no deletion. Keys are any
+ * A hash map from a 64-bit key to a 32-bit value: open addressing. Keys are any
  * numbers; MAP_NONE is no value. A zeroed map is empty. For composite keys combine them with
  * map_key2().
  */
@@ -29,8 +29,11 @@ uint32_t map_find(const struct map *m, uint64_t key);
 
 /* A pointer to the value of the key, which is MAP_NONE if the key is new: store another value
  * through it before the next call (a free slot must not stay behind). Valid until the next
- * map_at(). */
+ * map_at() or map_remove(). */
 uint32_t *map_at(struct map *m, uint64_t key);
+
+/* Forgets a key, if it is there. The map does not become smaller. */
+void map_remove(struct map *m, uint64_t key);
 
 void map_deinit(struct map *m);
 

@@ -101,12 +101,12 @@ static void check_live(struct capture *c)
 {
 	for (uint32_t i = 0; i < c->model.threads.count && c->lost_records; i++) {
 		const struct proc_thread *t = &c->model.threads.items[i];
-		uint32_t pid = proc_process_at(&c->model, t->process)->pid;
 		char path[64];
 
 		if (t->has_ended)
 			continue;
-		snprintf(path, sizeof(path), "/proc/%u/task/%u", pid, t->tid);
+		snprintf(path, sizeof(path), "/proc/%u/task/%u",
+			 proc_process_at(&c->model, t->process)->pid, t->tid);
 		if (access(path, F_OK) != 0)
 			proc_model_end(&c->model, i);
 	}

@@ -14,6 +14,7 @@
 #define NONE		   UINT32_MAX
 #define CHECK_EVERY_MIN_NS 10000000ull
 #define CHECK_EVERY_MAX_NS 1000000000ull
+#define LATE_NS		   2000000000ull /* no sample comes so long after a thread's end */
 
 static uint64_t mount_namespace_of(const char *pid)
 {
@@ -42,6 +43,9 @@ void proc_model_deinit(struct proc_model *m)
 	}
 	vec_deinit(&m->processes);
 	vec_deinit(&m->threads);
+	vec_deinit(&m->ended);
+	vec_deinit(&m->free_processes);
+	vec_deinit(&m->free_threads);
 	map_deinit(&m->by_pid);
 	map_deinit(&m->by_tid);
 	proc_files_deinit(&m->files);
@@ -82,17 +86,37 @@ static uint32_t find_thread(const struct proc_model *m, uint32_t pid, uint32_t t
 	return p->pid == pid && !p->is_forgotten ? index : NONE;
 }
 
+static void set_parent(struct proc_model *m, uint32_t process, uint32_t parent)
+{
+	struct proc_process *p = proc_process_at(m, process);
+
+	if (p->parent != NONE)
+		proc_process_at(m, p->parent)->children--;
+	p->parent = parent;
+	if (parent != NONE)
+		proc_process_at(m, parent)->children++;
+}
+
 static uint32_t add_process(struct proc_model *m, uint32_t pid, uint32_t parent, uint64_t time_ns)
 {
-	uint32_t index = (uint32_t)m->processes.count;
+	uint32_t index;
 
-	vec_push(&m->processes, (struct proc_process){
-					.pid = pid,
-					.parent = parent,
-					.leader = NONE,
-					.start_ns = time_ns,
-					.check_every_ns = CHECK_EVERY_MIN_NS,
-				});
+	if (m->free_processes.count) {
+		index = m->free_processes.items[--m->free_processes.count];
+	} else {
+		index = (uint32_t)m->processes.count;
+		vec_push(&m->processes, (struct proc_process){ 0 });
+	}
+	*proc_process_at(m, index) = (struct proc_process){
+		.pid = pid,
+		.parent = NONE,
+		.leader = NONE,
+		.serial = ++m->last_serial,
+		.epoch = ++m->last_epoch,
+		.start_ns = time_ns,
+		.check_every_ns = CHECK_EVERY_MIN_NS,
+	};
+	set_parent(m, index, parent);
 	*map_at(&m->by_pid, pid) = index;
 	return index;
 }
@@ -100,16 +124,23 @@ static uint32_t add_process(struct proc_model *m, uint32_t pid, uint32_t parent,
 static uint32_t add_thread(struct proc_model *m, uint32_t process, uint32_t tid, uint32_t comm,
 			   uint64_t time_ns)
 {
-	uint32_t index = (uint32_t)m->threads.count;
 	struct proc_process *p = proc_process_at(m, process);
+	uint32_t index;
 
-	vec_push(&m->threads, (struct proc_thread){
-				      .tid = tid,
-				      .process = process,
-				      .comm = comm,
-				      .comm_ns = time_ns,
-			      });
+	if (m->free_threads.count) {
+		index = m->free_threads.items[--m->free_threads.count];
+	} else {
+		index = (uint32_t)m->threads.count;
+		vec_push(&m->threads, (struct proc_thread){ 0 });
+	}
+	*proc_thread_at(m, index) = (struct proc_thread){
+		.tid = tid,
+		.process = process,
+		.comm = comm,
+		.comm_ns = time_ns,
+	};
 	*map_at(&m->by_tid, tid) = index;
+	p->threads++;
 	p->live_threads++;
 	m->live_threads++;
 	if (p->leader == NONE || tid == p->pid)
@@ -183,7 +214,8 @@ static bool scan_maps(struct proc_model *m, uint32_t process, uint64_t time_ns)
 	}
 	proc_maps_deinit(&maps);
 	p->scan_ns = time_ns;
-	p->epoch += changed;
+	if (changed)
+		p->epoch = ++m->last_epoch;
 	return changed;
 }
 
@@ -227,7 +259,7 @@ void proc_model_fork(struct proc_model *m, uint32_t pid, uint32_t ppid, uint32_t
 	known = map_find(&m->by_pid, pid);
 	if (pid != ppid && known != NONE && proc_process_at(m, known)->live_threads &&
 	    proc_process_at(m, known)->scan_ns >= time_ns) {
-		proc_process_at(m, known)->parent = process; /* the scan of /proc was faster */
+		set_parent(m, known, process); /* the scan of /proc was faster */
 		known = map_find(&m->by_tid, tid);
 		if (known != NONE)
 			proc_thread_at(m, known)->was_told = true;
@@ -265,6 +297,17 @@ void proc_model_exit(struct proc_model *m, uint32_t tid, uint64_t time_ns)
 		proc_model_end(m, thread);
 }
 
+static void mark_ended(struct proc_model *m, uint32_t thread)
+{
+	struct proc_thread *t = proc_thread_at(m, thread);
+
+	t->has_ended = true;
+	t->ended_ns = m->latest_ns;
+	if (!t->is_queued)
+		vec_push(&m->ended, thread);
+	t->is_queued = true;
+}
+
 void proc_model_end(struct proc_model *m, uint32_t thread)
 {
 	struct proc_thread *t = proc_thread_at(m, thread);
@@ -272,7 +315,7 @@ void proc_model_end(struct proc_model *m, uint32_t thread)
 
 	if (t->has_ended)
 		return;
-	t->has_ended = true;
+	mark_ended(m, thread);
 	m->live_threads--;
 	if (--p->live_threads > 0)
 		return;
@@ -301,9 +344,9 @@ static void end_other_threads(struct proc_model *m, uint32_t thread)
 
 	if (p->live_threads == 1 && !t->has_ended)
 		return;
-	for (size_t i = 0; i < m->threads.count; i++)
-		if (m->threads.items[i].process == t->process)
-			m->threads.items[i].has_ended = true;
+	for (uint32_t i = 0; i < m->threads.count; i++)
+		if (m->threads.items[i].process == t->process && !m->threads.items[i].has_ended)
+			mark_ended(m, i);
 	m->live_threads -= p->live_threads;
 	t->has_ended = false;
 	p->live_threads = 1;
@@ -318,7 +361,7 @@ static void exec_process(struct proc_model *m, uint32_t thread)
 	end_other_threads(m, thread);
 	proc_space_release(p->space);
 	p->space = proc_space_create();
-	p->epoch++;
+	p->epoch = ++m->last_epoch;
 	p->was_execed = true;
 	p->identity_known = false;
 	p->scan_ns = 0;
@@ -369,11 +412,66 @@ void proc_model_map(struct proc_model *m, uint32_t pid, uint64_t start, uint64_t
 	note_time(m, time_ns);
 	if (time_ns < p->scan_ns || end <= start)
 		return;
-	p->epoch++;
+	p->epoch = ++m->last_epoch;
 	if (!p->space)
 		p->space = proc_space_create();
 	proc_space_insert(&p->space, &m->files, start, end, offset,
 			  proc_files_intern(&m->files, file), time_ns);
+}
+
+/* --- letting go --- */
+
+static void free_thread(struct proc_model *m, uint32_t thread)
+{
+	struct proc_thread *t = proc_thread_at(m, thread);
+
+	if (map_find(&m->by_tid, t->tid) == thread)
+		map_remove(&m->by_tid, t->tid);
+	proc_process_at(m, t->process)->threads--;
+	*t = (struct proc_thread){ .process = NONE, .has_ended = true };
+	vec_push(&m->free_threads, thread);
+}
+
+static void free_process(struct proc_model *m, uint32_t process)
+{
+	struct proc_process *p = proc_process_at(m, process);
+
+	if (map_find(&m->by_pid, p->pid) == process)
+		map_remove(&m->by_pid, p->pid);
+	set_parent(m, process, NONE);
+	map_deinit(&p->recorded);
+	*p = (struct proc_process){ .parent = NONE, .leader = NONE, .is_forgotten = true };
+	vec_push(&m->free_processes, process);
+}
+
+void proc_model_shed(struct proc_model *m)
+{
+	/* those that have to stay go to the queue's end */
+	for (size_t left = m->ended.count - m->ended_taken; left; left--) {
+		uint32_t thread = m->ended.items[m->ended_taken];
+		struct proc_thread *t = proc_thread_at(m, thread);
+		struct proc_process *p = proc_process_at(m, t->process);
+
+		if (t->has_ended && t->ended_ns + LATE_NS > m->latest_ns)
+			break;
+		m->ended_taken++;
+		t->is_queued = false;
+		if (!t->has_ended) /* it lives on: an exec */
+			continue;
+		if (p->leader != thread) {
+			free_thread(m, thread);
+		} else if (p->live_threads || p->threads > 1 || p->children) {
+			/* its process is named by it, its children are the process's */
+			t->is_queued = true;
+			vec_push(&m->ended, thread);
+		} else {
+			uint32_t process = t->process;
+
+			free_thread(m, thread);
+			free_process(m, process);
+		}
+	}
+	vec_shed(&m->ended, &m->ended_taken);
 }
 
 /* --- doubts --- */
@@ -407,7 +505,8 @@ bool proc_model_prune(struct proc_model *m, uint32_t process)
 	}
 	gone = proc_space_retain(&p->space, &now);
 	proc_maps_deinit(&now);
-	p->epoch += gone > 0;
+	if (gone)
+		p->epoch = ++m->last_epoch;
 	return gone > 0;
 }
 

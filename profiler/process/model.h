@@ -6,7 +6,8 @@
  *
  * It is what later backends share: nothing here knows of perf records.
  *
- * Processes and threads are known by index; a number (pid, tid) may come back as another process.
+ * Processes and threads are known by index; a number (pid, tid) may come back as another process,
+ * and so may an index, once proc_model_shed() has let go of what ended.
  */
 #ifndef CPROF_PROCESS_MODEL_H
 #define CPROF_PROCESS_MODEL_H
@@ -20,9 +21,11 @@ struct proc_process {
 	uint32_t parent; /* index; UINT32_MAX: unknown */
 	uint32_t leader; /* index of the thread whose name is the process's */
 	uint32_t live_threads;
+	uint32_t threads, children; /* that are still known, ended or not */
+	uint32_t serial;	    /* no other process's, of whatever index */
 	uint64_t start_ns;
 	struct proc_space *space; /* NULL once it has ended */
-	uint32_t epoch;		  /* another number whenever something is mapped */
+	uint32_t epoch;		  /* a number never used before, whenever something is mapped */
 	bool was_execed;	  /* and no sample has met the new program yet */
 	bool is_forgotten;	  /* its number is another process's */
 	uint64_t scan_ns; /* /proc/PID/maps was read at this time: older records say nothing new */
@@ -45,9 +48,11 @@ struct proc_thread {
 	uint32_t process; /* index */
 	uint32_t comm;	  /* string of the recording */
 	uint64_t comm_ns;
+	uint64_t ended_ns;
 	bool has_ended;
-	bool was_told; /* its start was: what samples its parent samples it too */
-	uint32_t id;   /* in the recording; 0: not there yet */
+	bool is_queued; /* in proc_model.ended */
+	bool was_told;	/* its start was: what samples its parent samples it too */
+	uint32_t id;	/* in the recording; 0: not there yet */
 };
 
 struct proc_model {
@@ -58,6 +63,11 @@ struct proc_model {
 	struct recording_writer *writer;
 	uint64_t our_mnt_ns;
 	uint64_t live_threads;
+	uint32_t last_epoch, last_serial;
+
+	VEC(uint32_t) ended; /* threads, in the order in which they did, to be let go of */
+	size_t ended_taken;
+	VEC(uint32_t) free_processes, free_threads; /* indices */
 	struct {
 		uint64_t rescans;
 		uint64_t late; /* told after something later was */
@@ -86,6 +96,10 @@ void proc_model_comm(struct proc_model *m, uint32_t pid, uint32_t tid, const cha
 		     bool is_exec, uint64_t time_ns);
 void proc_model_map(struct proc_model *m, uint32_t pid, uint64_t start, uint64_t end,
 		    uint64_t offset, const struct proc_file_key *file, uint64_t time_ns);
+
+/* Lets go of threads and processes that ended so long ago that no sample of theirs can be on its
+ * way any more. */
+void proc_model_shed(struct proc_model *m);
 
 /* --- what is asked --- */
 

@@ -17,7 +17,8 @@ static void errors_carry_context_and_hint(void **state)
 	struct error *err = error_errno(ENOENT, "cannot open %s", "x");
 
 	err = error_hint(error_prefix(err, "reading %s", "y"), "try z");
-	assert_string_equal(error_message(err), "reading y: cannot open x: No such file or directory");
+	assert_string_equal(error_message(err),
+			    "reading y: cannot open x: No such file or directory");
 	assert_string_equal(error_hint_of(err), "try z");
 	assert_int_equal(error_code_of(err), ERR_NOT_FOUND);
 	error_free(err);
@@ -46,6 +47,32 @@ static void uleb_beyond_64_bits_is_refused(void **state)
 
 	cursor_uleb(&c);
 	assert_false(cursor_ok(&c));
+}
+
+/* Keys that lie behind one another, over the table's end too, are found when one of them goes. */
+static void map_forgets(void **state)
+{
+	struct map m = { 0 };
+	uint32_t random = 1;
+	bool there[5000] = { 0 };
+
+	for (uint32_t i = 0; i < 200000; i++) {
+		uint32_t key = (random = random * 1664525u + 1013904223u) >> 8;
+
+		key %= ARRAY_SIZE(there);
+		assert_int_equal(map_find(&m, key), there[key] ? key : MAP_NONE);
+		if (there[key])
+			map_remove(&m, key);
+		else
+			*map_at(&m, key) = key;
+		there[key] = !there[key];
+		if (i % 10000 == 0)
+			for (uint32_t k = 0; k < ARRAY_SIZE(there); k++)
+				assert_int_equal(map_find(&m, k), there[k] ? k : MAP_NONE);
+	}
+	map_remove(&m, 1u << 30);
+	assert_true(m.mask < 4 * ARRAY_SIZE(there)); /* those that come and go take no room */
+	map_deinit(&m);
 }
 
 static void map_keeps_every_key(void **state)
@@ -92,8 +119,9 @@ static void json_escapes_what_a_script_must_not_see(void **state)
 	json_double(&j, INFINITY, 2);
 	json_object_end(&j);
 	assert_null(sink_close(s));
-	assert_string_equal(buf_str(&b), "{\"a\":\"\\u003c/script\\u003e\\u001b\xef\xbf\xbd\\\"\\\\\\u2028\","
-					 "\"n\":null}");
+	assert_string_equal(buf_str(&b),
+			    "{\"a\":\"\\u003c/script\\u003e\\u001b\xef\xbf\xbd\\\"\\\\\\u2028\","
+			    "\"n\":null}");
 	buf_deinit(&b);
 }
 
@@ -127,7 +155,9 @@ static void options_take_all_spellings(void **state)
 	};
 	const struct options o = { specs, ARRAY_SIZE(specs), true };
 	char words[7][16] = { "record", "-qF99", "--output=x", "./app", "-x", "--", "y" };
-	char *argv[] = { words[0], words[1], words[2], words[3], words[4], words[5], words[6], NULL };
+	char *argv[] = {
+		words[0], words[1], words[2], words[3], words[4], words[5], words[6], NULL
+	};
 	int first;
 
 	assert_null(options_parse(&o, 7, argv, &first));
@@ -150,8 +180,9 @@ static void bad_utf8_is_replaced(void **state)
 	struct buf b = { 0 };
 
 	utf8_add_valid(&b, "a\xc0\xaf\xed\xa0\x80z\xf0\x9f\x98\x80", 11);
-	assert_string_equal(buf_str(&b), "a\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbdz"
-					 "\xf0\x9f\x98\x80");
+	assert_string_equal(buf_str(&b),
+			    "a\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbdz"
+			    "\xf0\x9f\x98\x80");
 	buf_deinit(&b);
 }
 
@@ -180,6 +211,7 @@ int main(void)
 		cmocka_unit_test(cursor_stops_at_the_end),
 		cmocka_unit_test(uleb_beyond_64_bits_is_refused),
 		cmocka_unit_test(map_keeps_every_key),
+		cmocka_unit_test(map_forgets),
 		cmocka_unit_test(intern_gives_one_id_a_string),
 		cmocka_unit_test(json_escapes_what_a_script_must_not_see),
 		cmocka_unit_test(durations_and_sizes),

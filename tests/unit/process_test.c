@@ -282,6 +282,74 @@ static void numbers_come_back(void **state)
 	assert_string_equal(mapped_at(f, PID + 1, TEXT), "/lib/one");
 }
 
+/* Short processes, and threads, for ever: as many are known as may still have samples. */
+static void what_ended_is_let_go_of(void **state)
+{
+	struct fixture *f = *state;
+	struct proc_model *m = &f->model;
+	uint32_t process, serial = 0, epoch = 0;
+
+	start_process(f, PID, "shell");
+	for (uint64_t i = 1; i < 2000; i++) {
+		uint64_t now = i * 100000000;
+		uint32_t pid = PID + 1 + (uint32_t)i % 1000;
+
+		proc_model_fork(m, pid, PID, pid, PID, now);
+		proc_model_comm(m, pid, pid, "short", true, now + 1);
+		proc_model_fork(m, pid, pid, pid + 5000, pid, now + 2);
+		process = proc_thread_at(m, proc_model_thread(m, pid, pid, now + 3))->process;
+		assert_true(proc_process_at(m, process)->serial > serial);
+		assert_true(proc_process_at(m, process)->epoch > epoch);
+		serial = proc_process_at(m, process)->serial;
+		epoch = proc_process_at(m, process)->epoch;
+		proc_model_exit(m, pid, now + 4);
+		proc_model_exit(m, pid + 5000, now + 5);
+		proc_model_shed(m);
+		/* a sample that came late */
+		assert_int_equal(proc_thread_at(m, proc_model_find_thread(m, pid))->process,
+				 process);
+	}
+	assert_true(m->processes.count < 100);
+	assert_true(m->threads.count < 200);
+	assert_true(m->by_pid.count < 100 && m->by_tid.count < 200);
+	assert_int_equal(m->live_threads, 1);
+	assert_string_equal(mapped_at(f, PID, TEXT), "/lib/one");
+}
+
+/* Children are told by their parents, and a process by its first thread, as long as they live. */
+static void what_others_need_is_kept(void **state)
+{
+	struct fixture *f = *state;
+	struct proc_model *m = &f->model;
+	uint64_t late = 100000000000;
+	uint32_t parent, child;
+
+	start_process(f, PID, "parent");
+	proc_model_fork(m, PID, PID, PID + 7, PID, 200);
+	proc_model_fork(m, PID + 1, PID, PID + 1, PID, 201);
+	parent = proc_model_process(m, PID, 202);
+	child = proc_model_process(m, PID + 1, 202);
+	proc_model_exit(m, PID, 300);
+	proc_model_fork(m, PID + 2, PID + 1, PID + 2, PID + 1, late); /* time passes */
+	proc_model_shed(m);
+	assert_int_equal(proc_process_at(m, parent)->pid, PID);
+	assert_int_equal(proc_model_comm_of(m, parent), proc_model_comm_of(m, child));
+	proc_model_exit(m, PID + 7, late + 1); /* now the parent has ended */
+	proc_model_fork(m, PID + 3, PID + 1, PID + 3, PID + 1, 2 * late);
+	proc_model_shed(m);
+	assert_int_equal(proc_process_at(m, child)->parent, parent);
+	assert_int_equal(proc_process_at(m, parent)->pid, PID);
+	proc_model_exit(m, PID + 1, 2 * late + 1);
+	proc_model_exit(m, PID + 2, 2 * late + 2);
+	proc_model_exit(m, PID + 3, 2 * late + 3);
+	start_process(f, PID + 4, "later");
+	proc_model_fork(m, PID + 5, PID + 4, PID + 5, PID + 4, 4 * late);
+	for (int i = 0; i < 3; i++)
+		proc_model_shed(m);
+	assert_int_equal(map_find(&m->by_pid, PID), MAP_NONE);
+	assert_int_equal(map_find(&m->by_pid, PID + 1), MAP_NONE);
+}
+
 /* What nobody tells of is found by its first sample: not as the one that had the number before. */
 static void numbers_that_come_back_untold(void **state)
 {
@@ -586,6 +654,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(an_exec_in_a_thread_leaves_that_one, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(numbers_come_back, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_ended_is_let_go_of, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_others_need_is_kept, setup, teardown),
 		cmocka_unit_test_setup_teardown(numbers_that_come_back_untold, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			a_lost_end_is_not_that_of_the_next_one_of_its_number, setup, teardown),

@@ -216,6 +216,7 @@ static void ebpf_tend(struct capture *c, uint64_t now_ns)
 	struct ebpf_state *e = ebpf_of(c);
 
 	ebpf_reclaim(c, now_ns);
+	proc_model_shed(&c->model);
 	if (now_ns - e->looked_ns < LOOK_AT_CPUS_NS)
 		return;
 	e->looked_ns = now_ns;

@@ -55,6 +55,7 @@ struct ebpf_ending {
 
 /* What the kernel program knows of a process of the model. */
 struct ebpf_process {
+	uint32_t serial;    /* the process that this is about */
 	uint64_t maps;	    /* the word in its slot */
 	uint64_t epoch;	    /* of the process, that the word is right for; EBPF_NO_EPOCH: of none */
 	bool is_sampled;    /* its mappings are published ... */
@@ -123,8 +124,8 @@ struct ebpf_state {
 	size_t new_slots_taken;
 	VEC(struct ebpf_ending) endings;
 	size_t endings_taken;
-	struct map slot_of_pid;		    /* 0: none */
-	VEC(struct ebpf_process) processes; /* by index in the model */
+	struct map slot_of_pid;
+	VEC(struct ebpf_process) processes; /* by index in the model: ebpf_process_at() */
 	struct ebpf_spaces spaces;
 	uint64_t drained_ns; /* up to there */
 	uint64_t until_ns;   /* the present round goes up to there */

@@ -9,8 +9,13 @@ struct ebpf_process *ebpf_process_at(struct capture *c, uint32_t process)
 {
 	struct ebpf_state *e = ebpf_of(c);
 
+	uint32_t serial = proc_process_at(&c->model, process)->serial;
+
 	while (e->processes.count <= process)
-		vec_push(&e->processes, ((struct ebpf_process){ .epoch = EBPF_NO_EPOCH }));
+		vec_push(&e->processes, ((struct ebpf_process){ 0 }));
+	if (e->processes.items[process].serial != serial)
+		e->processes.items[process] =
+			(struct ebpf_process){ .serial = serial, .epoch = EBPF_NO_EPOCH };
 	return &e->processes.items[process];
 }
 
@@ -62,9 +67,9 @@ void ebpf_take_slot(struct capture *c, uint32_t pid)
 {
 	struct ebpf_state *e = ebpf_of(c);
 	uint32_t process = map_find(&c->model.by_pid, pid);
-	uint32_t *slot = map_at(&e->slot_of_pid, pid), old = *slot;
+	uint32_t old = map_find(&e->slot_of_pid, pid);
 
-	*slot = 0;
+	map_remove(&e->slot_of_pid, pid);
 	if (process != MAP_NONE) {
 		struct ebpf_process *p = ebpf_process_at(c, process);
 
@@ -72,7 +77,7 @@ void ebpf_take_slot(struct capture *c, uint32_t pid)
 		p->maps = 0;
 		p->epoch = EBPF_NO_EPOCH;
 	}
-	if (old != MAP_NONE && old != 0)
+	if (old != MAP_NONE)
 		ebpf_retire_slot(c, old);
 }
 
