@@ -10,9 +10,6 @@
 #include "base/file.h"
 #include "symbolizer/symbolizer.h"
 
-/* Processes in whose root a file is looked for. */
-#define ROOTS_MAX 8
-
 /* Diagnostics of files without names: after so many, the rest is one number. */
 #define TROUBLES_MAX 8
 
@@ -94,23 +91,12 @@ static void tell_trouble(struct naming *n, struct error *err)
 
 /* The roots under which the processes that mapped a file saw it. The last is ours. */
 static void find_roots(const struct recording *r, uint32_t file,
-		       const char *roots[static ROOTS_MAX + 2])
+		       const char *roots[static RECORDING_ROOTS_MAX + 2])
 {
-	uint32_t seen[ROOTS_MAX];
 	size_t count = 0;
 
-	for (size_t i = 1; i < r->mappings.count && count < ROOTS_MAX; i++) {
-		uint32_t root = r->processes.items[r->mappings.items[i].process].root;
-		bool known = false;
-		if (r->mappings.items[i].file != file || !root)
-			continue;
-		for (size_t k = 0; k < count && !known; k++)
-			known = seen[k] == root;
-		if (known)
-			continue;
-		seen[count] = root;
+	for (uint32_t root; (root = recording_root(r, file, (uint32_t)count)) != 0;)
 		roots[count++] = intern_get(&r->strings, root);
-	}
 	roots[count++] = "";
 	roots[count] = NULL;
 }
@@ -120,7 +106,7 @@ static struct error *open_file(const struct naming *n, uint32_t id, struct symbo
 	const struct recording_file *f = &n->r->files.items[id];
 	const char *path = intern_get(&n->r->strings, f->path);
 	const struct image *img = NULL;
-	const char *roots[ROOTS_MAX + 2];
+	const char *roots[RECORDING_ROOTS_MAX + 2];
 
 	find_roots(n->r, id, roots);
 	if (n->sources)
@@ -306,5 +292,7 @@ void naming_complete(struct recording *r)
 {
 	if (!r->was_cut && r->symbols.count)
 		return;
+	for (size_t i = 1; i < r->mappings.count; i++)
+		recording_note_root(r, &r->mappings.items[i]);
 	run(&(struct naming){ .r = r, .own = r, .same_boot = is_same_boot(r) });
 }

@@ -44,7 +44,29 @@ void recording_deinit(struct recording *r)
 	vec_deinit(&r->diagnostics);
 	vec_deinit(&r->symbols);
 	vec_deinit(&r->symbol_frames);
+	map_deinit(&r->roots);
 	*r = (struct recording){ 0 };
+}
+
+uint32_t recording_root(const struct recording *r, uint32_t file, uint32_t n)
+{
+	uint32_t root = n < RECORDING_ROOTS_MAX ? map_find(&r->roots, map_key2(file, n)) : MAP_NONE;
+
+	return root == MAP_NONE ? 0 : root;
+}
+
+void recording_note_root(struct recording *r, const struct recording_mapping *m)
+{
+	uint32_t root = r->processes.items[m->process].root, *next;
+
+	if (!root)
+		return;
+	for (uint32_t n = 0; n < RECORDING_ROOTS_MAX; n++)
+		if (recording_root(r, m->file, n) == root)
+			return;
+	next = map_at(&r->roots, map_key2(m->file, RECORDING_ROOTS_MAX));
+	*next = *next == MAP_NONE ? 0 : (*next + 1) % RECORDING_ROOTS_MAX;
+	*map_at(&r->roots, map_key2(m->file, *next)) = root;
 }
 
 bool recording_detect(const void *bytes, size_t size)

@@ -15,6 +15,7 @@
 
 #include "base/error.h"
 #include "base/intern.h"
+#include "base/map.h"
 #include "base/vec.h"
 #include "profiler/unwind/status.h"
 #include "symbolizer/elf/build_id.h"
@@ -197,8 +198,9 @@ struct error *recording_flush(struct recording_writer *w) MUST_USE;
 /* Flushes, writes the end mark, closes. Frees the writer also on an error. */
 struct error *recording_close(struct recording_writer *w) MUST_USE;
 
-/* What was added so far, as a reader would see it, borrowed until the next call of the writer. All
- * tables are whole, but of the samples, facts and diagnostics only those since the last flush. */
+/* What was added so far, as a reader would see it, borrowed until the next call of the writer.
+ * Strings, events, files, processes, locations, stacks and symbols are whole; of everything else
+ * there is only what was added since the last flush. */
 const struct recording *recording_written(const struct recording_writer *w);
 
 /* --- reading --- */
@@ -226,6 +228,7 @@ struct recording {
 	VEC(struct recording_diagnostic) diagnostics;
 	VEC(struct recording_symbol) symbols;
 	VEC(struct recording_symbol_frame) symbol_frames;
+	struct map roots;   /* of recording_note_root() */
 	bool was_cut;	    /* no end mark: cprof was killed, or the disk was full */
 	uint64_t cut_bytes; /* unreadable bytes at the end */
 	uint64_t chunk_bytes[RECORDING_CHUNK_KINDS]; /* of the file, its head with the end mark */
@@ -233,6 +236,14 @@ struct recording {
 
 /* An empty recording: what index 0 of the tables is. */
 void recording_init(struct recording *r);
+
+/* A file has been seen under the root of the mapping's process. The latest of these roots are
+ * kept: the processes of the first may be gone. A writer does that for each mapping. */
+void recording_note_root(struct recording *r, const struct recording_mapping *m);
+
+/* The number `n`, counted from 0, of a file's roots, as a string; 0: there are no more. */
+#define RECORDING_ROOTS_MAX 8
+uint32_t recording_root(const struct recording *r, uint32_t file, uint32_t n);
 
 bool recording_detect(const void *bytes, size_t size);
 

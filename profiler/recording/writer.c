@@ -1,8 +1,9 @@
 /*
- * The writer keeps the tables of the whole recording in memory (interning needs them, and so does
- * naming at the end), and of samples only those that no chunk holds yet. A flush turns what is new
- * into chunks, names before what refers to them, and writes each with one call. If the disk is full
- * the file is cut back behind the last whole chunk, and stays so.
+ * The writer keeps those tables of the whole recording in memory that interning needs, or naming at
+ * the end; of the others, and of samples, only what no chunk holds yet: they grow for as long as
+ * the recording runs. A flush turns what is new into chunks, names before what refers to them, and
+ * writes each with one call. If the disk is full the file is cut back behind the last whole chunk,
+ * and stays so.
  */
 #include <assert.h>
 #include <errno.h>
@@ -18,6 +19,7 @@
 #include "base/sink.h"
 #include "profiler/recording/children.h"
 #include "profiler/recording/encode.h"
+#include "profiler/recording/location_ids.h"
 
 #define ROWS_CHUNK_BYTES ((size_t)256 << 10)
 
@@ -30,12 +32,17 @@ struct recording_writer {
 	struct recording tables;
 	struct encoder encoder;
 
-	VEC(struct map) location_ids; /* by file and flags: address -> location */
-	struct children children;     /* of stacks */
-	struct map fact_ids;	      /* string -> index */
+	struct location_ids location_ids;
+	struct children children; /* of stacks */
+	struct map fact_ids;	  /* string -> index */
 	VEC(uint64_t) facts_written;
 
-	/* how many of each are in the file */
+	/* how many are in the file, and no longer in memory */
+	struct {
+		uint32_t threads, comms, mappings;
+	} gone;
+
+	/* how many of each in memory are in the file */
 	struct {
 		uint32_t strings;
 		size_t events, files, processes, threads, comms, mappings, locations, stacks,
@@ -174,9 +181,7 @@ static void free_writer(struct recording_writer *w)
 {
 	if (w->fd >= 0)
 		close(w->fd);
-	for (size_t i = 0; i < w->location_ids.count; i++)
-		map_deinit(&w->location_ids.items[i]);
-	vec_deinit(&w->location_ids);
+	location_ids_deinit(&w->location_ids);
 	children_deinit(&w->children);
 	map_deinit(&w->fact_ids);
 	vec_deinit(&w->facts_written);
@@ -244,12 +249,12 @@ uint32_t recording_add_thread(struct recording_writer *w, const struct recording
 {
 	assert(t->process < w->tables.processes.count);
 	vec_push(&w->tables.threads, *t);
-	return (uint32_t)w->tables.threads.count - 1;
+	return w->gone.threads + (uint32_t)w->tables.threads.count - 1;
 }
 
 void recording_add_comm(struct recording_writer *w, const struct recording_comm *c)
 {
-	assert(c->thread < w->tables.threads.count);
+	assert(c->thread < w->gone.threads + w->tables.threads.count);
 	vec_push(&w->tables.comms, *c);
 }
 
@@ -257,23 +262,19 @@ uint32_t recording_add_mapping(struct recording_writer *w, const struct recordin
 {
 	assert(m->process < w->tables.processes.count && m->file < w->tables.files.count);
 	vec_push(&w->tables.mappings, *m);
-	return (uint32_t)w->tables.mappings.count - 1;
+	recording_note_root(&w->tables, m);
+	return w->gone.mappings + (uint32_t)w->tables.mappings.count - 1;
 }
 
 uint32_t recording_add_location(struct recording_writer *w, const struct recording_location *l)
 {
-	size_t which = (size_t)l->file * 4 + l->is_return + 2 * l->guessed;
+	uint32_t next_id = (uint32_t)w->tables.locations.count, id;
 
 	assert(l->file < w->tables.files.count);
-	while (w->location_ids.count <= which)
-		vec_push(&w->location_ids, (struct map){ 0 });
-
-	uint32_t *id = map_at(&w->location_ids.items[which], l->address);
-	if (*id == MAP_NONE) {
-		*id = (uint32_t)w->tables.locations.count;
+	id = location_ids_intern(&w->location_ids, w->tables.locations.items, l, next_id);
+	if (id == next_id)
 		vec_push(&w->tables.locations, *l);
-	}
-	return *id;
+	return id;
 }
 
 uint32_t recording_add_stack(struct recording_writer *w, uint32_t parent, uint32_t location)
@@ -290,7 +291,8 @@ uint32_t recording_add_stack(struct recording_writer *w, uint32_t parent, uint32
 
 void recording_add_sample(struct recording_writer *w, const struct recording_sample *s)
 {
-	assert(s->event < w->tables.events.count && s->thread < w->tables.threads.count);
+	assert(s->event < w->tables.events.count);
+	assert(s->thread < w->gone.threads + w->tables.threads.count);
 	assert(s->stack < w->tables.stacks.count && s->comm < w->tables.strings.count);
 	vec_push(&w->tables.samples, *s);
 }
@@ -358,6 +360,12 @@ static void flush_rows(struct recording_writer *w, enum recording_chunk kind, si
 		}                                                                                  \
 	} while (0)
 
+#define LET_GO(w, table)                                                                           \
+	do {                                                                                       \
+		(w)->gone.table += (uint32_t)(w)->tables.table.count;                              \
+		(w)->tables.table.count = (w)->done.table = 0;                                     \
+	} while (0)
+
 /* In an order in which each row names only what stands before it. */
 static void flush_tables(struct recording_writer *w)
 {
@@ -368,6 +376,9 @@ static void flush_tables(struct recording_writer *w)
 	ENCODE_NEW(w, comms, encode_comm);
 	ENCODE_NEW(w, mappings, encode_mapping);
 	flush_rows(w, RECORDING_CHUNK_TABLES, 1);
+	LET_GO(w, threads);
+	LET_GO(w, comms);
+	LET_GO(w, mappings);
 }
 
 static void flush_notes(struct recording_writer *w)

@@ -20,11 +20,6 @@ static int make_folder(void **state)
 	return mkdtemp(folder) ? 0 : -1;
 }
 
-static int remove_folder(void **state)
-{
-	return rmdir(folder);
-}
-
 static char *path_of(const char *name)
 {
 	return mem_printf("%s/%s", folder, name);
@@ -50,6 +45,21 @@ struct expected {
 	uint32_t diagnostics;
 };
 
+/* What a writer does not keep, of the one that is in work; index 0 is unused, as in recordings. */
+static struct {
+	VEC(struct recording_thread) threads;
+	VEC(struct recording_comm) comms;
+	VEC(struct recording_mapping) mappings;
+} added;
+
+static int remove_folder(void **state)
+{
+	vec_deinit(&added.threads);
+	vec_deinit(&added.comms);
+	vec_deinit(&added.mappings);
+	return rmdir(folder);
+}
+
 static uint32_t add_name(struct recording_writer *w, const char *kind, uint64_t n)
 {
 	char text[64];
@@ -70,9 +80,14 @@ static void add_tables(struct recording_writer *w)
 				       .start_ns = random_below(UINT64_MAX),
 				       .root = add_name(w, "root", random_below(3)) };
 	uint32_t process = recording_add_process(w, &p);
-	uint32_t thread = recording_add_thread(w, &(struct recording_thread){ process, 7 });
+	struct recording_thread new = { process, 7 };
+	uint32_t thread = recording_add_thread(w, &new);
+	struct recording_comm comm = { thread, add_name(w, "comm", process), 5 };
 
-	recording_add_comm(w, &(struct recording_comm){ thread, add_name(w, "comm", process), 5 });
+	assert_int_equal(thread, added.threads.count);
+	vec_push(&added.threads, new);
+	recording_add_comm(w, &comm);
+	vec_push(&added.comms, comm);
 	for (uint64_t i = random_below(4); i; i--) {
 		struct recording_file f = { .kind = (enum recording_file_kind)random_below(
 						    RECORDING_FILE_SENTINEL + 1),
@@ -82,14 +97,16 @@ static void add_tables(struct recording_writer *w)
 		memset(f.build_id.bytes, (int)random_below(256), f.build_id.size);
 		uint32_t file = recording_add_file(w, &f);
 		uint64_t start = random_below(UINT64_MAX / 2);
-		recording_add_mapping(
-			w, &(struct recording_mapping){ .process = process,
-							.file = file,
-							.start = start,
-							.end = start + random_below(1U << 30),
-							.offset = random_below(1U << 30),
-							.bias = random_below(UINT64_MAX),
-							.time_ns = random_below(UINT64_MAX) });
+		struct recording_mapping m = { .process = process,
+					       .file = file,
+					       .start = start,
+					       .end = start + random_below(1U << 30),
+					       .offset = random_below(1U << 30),
+					       .bias = random_below(UINT64_MAX),
+					       .time_ns = random_below(UINT64_MAX) };
+
+		assert_int_equal(recording_add_mapping(w, &m), added.mappings.count);
+		vec_push(&added.mappings, m);
 	}
 }
 
@@ -121,7 +138,7 @@ static void add_sample(struct recording_writer *w, struct expected *e, uint64_t 
 	struct recording_sample s = {
 		.time_ns = time_ns,
 		.weight = random_below(8) ? 1003009 : random_below(UINT64_MAX),
-		.thread = 1 + (uint32_t)random_below(t->threads.count - 1),
+		.thread = 1 + (uint32_t)random_below(added.threads.count - 1),
 		.comm = add_name(w, "comm", random_below(20)),
 		.stack = stack,
 		.cpu = (uint16_t)random_below(random_below(9) ? 2 : 65536),
@@ -169,6 +186,9 @@ static struct recording_writer *open_writer(const char *path)
 								  .unit = add_name(w, "unit", 0),
 								  .period = i ? 0 : 1003009,
 								  .frequency_hz = 997 });
+	added.threads.count = added.comms.count = added.mappings.count = 0;
+	vec_push(&added.threads, (struct recording_thread){ 0 });
+	vec_push(&added.mappings, (struct recording_mapping){ 0 });
 	add_tables(w);
 	recording_add_file(w, &(struct recording_file){ .kind = RECORDING_FILE_ELF });
 	return w;
@@ -333,8 +353,11 @@ static void tables_are_read_as_added(void **state)
 
 	random_state = 77;
 	struct recording_writer *w = open_writer(path);
-	for (int i = 0; i < 50; i++)
+	for (int i = 0; i < 50; i++) {
 		add_tables(w);
+		if (i % 20 == 0)
+			assert_no_error(recording_flush(w));
+	}
 	for (int i = 0; i < 30; i++)
 		add_location(w);
 	add_symbols(w);
@@ -361,15 +384,19 @@ static void tables_are_read_as_added(void **state)
 		assert_same_event(&r.events.items[i], &t->events.items[i]);
 	for (size_t i = 0; i < t->processes.count; i++)
 		assert_same_process(&r.processes.items[i], &t->processes.items[i]);
-	for (size_t i = 0; i < t->mappings.count; i++)
-		assert_same_mapping(&r.mappings.items[i], &t->mappings.items[i]);
+	for (size_t i = 0; i < added.mappings.count; i++)
+		assert_same_mapping(&r.mappings.items[i], &added.mappings.items[i]);
+	for (size_t i = 0; i < added.comms.count; i++) {
+		assert_int_equal(r.comms.items[i].thread, added.comms.items[i].thread);
+		assert_int_equal(r.comms.items[i].name, added.comms.items[i].name);
+	}
 	assert_int_equal(r.events.count, t->events.count);
 	assert_int_equal(r.processes.count, t->processes.count);
-	assert_int_equal(r.mappings.count, t->mappings.count);
-	assert_int_equal(r.threads.count, t->threads.count);
-	assert_memory_equal(r.threads.items, t->threads.items,
-			    t->threads.count * sizeof(*t->threads.items));
-	assert_int_equal(r.comms.count, t->comms.count);
+	assert_int_equal(r.mappings.count, added.mappings.count);
+	assert_int_equal(r.threads.count, added.threads.count);
+	assert_memory_equal(r.threads.items, added.threads.items,
+			    added.threads.count * sizeof(*added.threads.items));
+	assert_int_equal(r.comms.count, added.comms.count);
 	assert_int_equal(r.files.count, t->files.count);
 	for (size_t i = 1; i < r.files.count; i++) {
 		assert_int_equal(r.files.items[i].kind, t->files.items[i].kind);
@@ -398,6 +425,39 @@ static void tables_are_read_as_added(void **state)
 	assert_no_error(recording_close(w));
 	unlink(path);
 	free(path);
+}
+
+/* The latest are kept: the processes of the first may be gone by the time that names are looked
+ * for. */
+static void files_have_their_latest_roots(void **state)
+{
+	const uint32_t most = RECORDING_ROOTS_MAX;
+	struct recording_mapping m = { .file = 3 };
+	struct recording r;
+	uint32_t sum = 0;
+
+	recording_init(&r);
+	for (uint32_t i = 1; i <= 3 * most; i++)
+		vec_push(&r.processes, (struct recording_process){ .root = 100 + i });
+	recording_note_root(&r, &m); /* its process has none of its own */
+	assert_int_equal(recording_root(&r, 3, 0), 0);
+	for (m.process = 1; m.process <= 2; m.process++) {
+		recording_note_root(&r, &m);
+		recording_note_root(&r, &m);
+	}
+	assert_int_equal(recording_root(&r, 3, 0), 101);
+	assert_int_equal(recording_root(&r, 3, 1), 102);
+	assert_int_equal(recording_root(&r, 3, 2), 0);
+	assert_int_equal(recording_root(&r, 4, 0), 0);
+	for (; m.process <= 3 * most; m.process++)
+		recording_note_root(&r, &m);
+	for (uint32_t i = 0; i < most; i++) {
+		assert_in_range(recording_root(&r, 3, i), 101 + 2 * most, 100 + 3 * most);
+		sum += recording_root(&r, 3, i);
+	}
+	assert_int_equal(sum, (201 + 5 * most) * most / 2);
+	assert_int_equal(recording_root(&r, 3, most), 0);
+	recording_deinit(&r);
 }
 
 /* More than one chunk of everything, without a flush between. */
@@ -701,6 +761,7 @@ int main(void)
 		cmocka_unit_test(what_is_written_is_read),
 		cmocka_unit_test(tables_are_read_as_added),
 		cmocka_unit_test(large_flushes_are_split),
+		cmocka_unit_test(files_have_their_latest_roots),
 		cmocka_unit_test(long_strings_are_cut),
 		cmocka_unit_test(every_cut_gives_a_prefix),
 		cmocka_unit_test(garbage_behind_is_told),
