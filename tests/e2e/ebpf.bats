@@ -349,3 +349,8 @@ limit_memory() {
 	[[ $output == *"recording until ctrl-C"* ]]
 	[ -s x.folded ]
 }
+
+@test "--delay: what the program did before is over, its stacks are walked in the kernel all the same" {
+	cprof record -q --delay 0.5 -o x.cprof --stdout /dev/null "$FIXTURES/burn" 3
+	holds x.cprof 'h["samples"] > 200 and f["deferred_samples"] < h["samples"] / 2'
+}

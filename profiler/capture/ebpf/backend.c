@@ -79,6 +79,7 @@ static struct error *start(struct capture *c)
 
 	kern_sampler_listen(e->sampler);
 	ebpf_watch(c, session_now());
+	side_band_start(&e->side_band);
 	TRY(intake_start(e->intake));
 	TRY(kern_sampler_start(e->sampler, &e->event));
 	e->is_started = true;

@@ -61,6 +61,7 @@ static struct error *open_all(struct side_band *b, int *ret_errnum)
 
 	*ret_errnum = 0;
 	b->format.sample_type = attr.sample_type;
+	attr.disabled = 1;
 	for (int cpu = 0; cpu < sysconf(_SC_NPROCESSORS_CONF); cpu++) {
 		struct side_band_cpu new = { .cpu = cpu, .fd = open_event(&attr, cpu) };
 
@@ -98,6 +99,12 @@ void side_band_close(struct side_band *b)
 {
 	close_all(b);
 	vec_deinit(&b->cpus);
+}
+
+void side_band_start(struct side_band *b)
+{
+	for (size_t i = 0; i < b->cpus.count; i++)
+		ioctl(b->cpus.items[i].fd, PERF_EVENT_IOC_ENABLE, 0);
 }
 
 bool side_band_add_cpu(struct side_band *b, int cpu)

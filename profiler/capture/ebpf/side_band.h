@@ -22,8 +22,12 @@ struct side_band {
 	uint32_t ring_bytes;
 };
 
-/* Opens the events of all CPUs that are online; they tell from now on. */
+/* Opens the events of all CPUs that are online. */
 struct error *side_band_open(struct side_band *b) MUST_USE;
+
+/* They tell from now on: with a delay, of nothing that is long over by then. */
+void side_band_start(struct side_band *b);
+
 void side_band_close(struct side_band *b);
 
 /* A CPU came, or came back: the event that it had before is dead. False: it cannot be opened. */
