@@ -92,6 +92,18 @@ static void add_samples_line(const struct recording *r, const struct health *h, 
 	buf_add_char(out, '\n');
 }
 
+/* --control switched it. */
+static void add_off_time(const struct recording *r, const char *indent, struct buf *out)
+{
+	uint64_t off = recording_fact(r, "off_ns", 0);
+
+	if (!off)
+		return;
+	buf_printf(out, "%ssampling was switched off for another ", indent);
+	add_seconds(out, off);
+	buf_add_char(out, '\n');
+}
+
 static void add_string(const struct recording *r, uint32_t string, struct buf *out)
 {
 	text_add_printable(out, intern_get(&r->strings, string), intern_len(&r->strings, string));
@@ -454,6 +466,7 @@ void summary_health(const struct recording *r, const char *indent, struct buf *o
 	health_of(r, &h);
 	buf_add_str(out, indent);
 	add_samples_line(r, &h, out);
+	add_off_time(r, indent, out);
 	add_backend(r, indent, out);
 	add_load(r, indent, out);
 	if (h.whole + h.cut) {

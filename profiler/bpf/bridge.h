@@ -4,6 +4,7 @@
 
 #include <bpf/libbpf.h>
 #include <linux/perf_event.h>
+#include <pthread.h>
 
 #include "base/vec.h"
 #include "profiler/bpf/ring.h"
@@ -21,8 +22,8 @@ struct kern_cpu {
 	int event; /* descriptor; -1: none */
 	int map;   /* of the ring; -1: it wakes nobody */
 	bool went_offline;
-	uint64_t idle_ns, idle_end_ns; /* as of the start, and of the stop: of all time */
-	uint64_t enabled_seen_ns;      /* of the event, at the last look; 0: there was none */
+	uint64_t idle_ns, idle_since_ns; /* while sampled until now; of all time, when that began */
+	uint64_t enabled_seen_ns;	 /* of the event, at the last look; 0: there was none */
 	struct kern_reader ring;
 	uint64_t count, enabled_ns, running_ns; /* of events that were closed */
 };
@@ -47,7 +48,8 @@ struct kern_sampler {
 	uint32_t ring_bytes;
 	int wake; /* an epoll set of all rings */
 	VEC(struct kern_cpu) cpus;
-	bool started;
+	bool started;		     /* and not stopped */
+	pthread_mutex_t events_lock; /* of `started`, and of the events in cpus */
 	struct perf_event_attr attr;
 
 	int first_chunk; /* its map; put into the pool again where membarrier() is refused */

@@ -95,25 +95,42 @@ struct error *kern_sampler_start(struct kern_sampler *s, const struct perf_event
 			return explain_event(s, errnum, attaching);
 		}
 	}
-	for (size_t i = 0; i < s->cpus.count; i++)
-		s->cpus.items[i].idle_ns = idle_ns(s->cpus.items[i].cpu);
+	kern_sampler_resume(s);
+	return NULL;
+}
+
+void kern_sampler_resume(struct kern_sampler *s)
+{
+	pthread_mutex_lock(&s->events_lock);
+	for (size_t i = 0; i < s->cpus.count && !s->started; i++)
+		s->cpus.items[i].idle_since_ns = idle_ns(s->cpus.items[i].cpu);
 	for (size_t i = 0; i < s->cpus.count; i++) {
 		if (s->cpus.items[i].event >= 0)
 			ioctl(s->cpus.items[i].event, PERF_EVENT_IOC_ENABLE, 0);
 	}
 	s->started = true;
-	return NULL;
+	pthread_mutex_unlock(&s->events_lock);
+}
+
+/* While sampled, until now. */
+static uint64_t idle_until_now(const struct kern_sampler *s, const struct kern_cpu *c)
+{
+	uint64_t now = s->started ? idle_ns(c->cpu) : 0;
+
+	return c->idle_ns + (now > c->idle_since_ns ? now - c->idle_since_ns : 0);
 }
 
 void kern_sampler_stop(struct kern_sampler *s)
 {
+	pthread_mutex_lock(&s->events_lock);
 	for (size_t i = 0; i < s->cpus.count; i++) {
 		if (s->cpus.items[i].event >= 0)
 			ioctl(s->cpus.items[i].event, PERF_EVENT_IOC_DISABLE, 0);
 	}
-	for (size_t i = 0; i < s->cpus.count && s->started; i++)
-		s->cpus.items[i].idle_end_ns = idle_ns(s->cpus.items[i].cpu);
+	for (size_t i = 0; i < s->cpus.count; i++)
+		s->cpus.items[i].idle_ns = idle_until_now(s, &s->cpus.items[i]);
 	s->started = false;
+	pthread_mutex_unlock(&s->events_lock);
 }
 
 void kern_events_close(struct kern_sampler *s)
@@ -128,13 +145,13 @@ void kern_events_close(struct kern_sampler *s)
 void kern_sampler_counts(struct kern_sampler *s, uint32_t ring, struct kern_cpu_counts *ret)
 {
 	const struct kern_cpu *c = &s->cpus.items[ring];
-	uint64_t words[3] = { 0 }, idle = s->started ? idle_ns(c->cpu) : c->idle_end_ns;
+	uint64_t words[3] = { 0 };
 
 	*ret = (struct kern_cpu_counts){ .cpu = c->cpu,
 					 .count = c->count,
 					 .enabled_ns = c->enabled_ns,
 					 .running_ns = c->running_ns,
-					 .idle_ns = idle > c->idle_ns ? idle - c->idle_ns : 0,
+					 .idle_ns = idle_until_now(s, c),
 					 .went_offline = c->went_offline,
 					 .counters = s->counters[c->cpu] };
 	if (c->event >= 0 && read(c->event, words, sizeof(words)) != (ssize_t)sizeof(words)) {
@@ -202,7 +219,7 @@ static bool reach_cpu(struct kern_sampler *s, int cpu)
 		close(inner.map);
 		log_debug("bpf", "cpu %d: its ring: %s", cpu, strerror(inner.errnum));
 		c = vec_last(&s->cpus);
-		c->idle_ns = idle_ns(cpu);
+		c->idle_since_ns = idle_ns(cpu);
 	}
 	errnum = open_event(s, c, &attaching);
 	log_debug("bpf", "cpu %d came: %s", cpu, strerror(errnum));
@@ -224,14 +241,11 @@ static bool stands_still(struct kern_cpu *c)
 	return words[1] == before;
 }
 
-void kern_sampler_follow_cpus(struct kern_sampler *s, void (*came)(void *context, int cpu),
-			      void *context)
+static void follow_cpus(struct kern_sampler *s, void (*came)(void *context, int cpu), void *context)
 {
 	int online[KERN_MAX_CPUS];
 	uint32_t n = kern_cpus_online(online);
 
-	if (!s->started)
-		return;
 	for (uint32_t i = 0; i < s->cpus.count; i++) {
 		struct kern_cpu *c = &s->cpus.items[i];
 
@@ -245,4 +259,13 @@ void kern_sampler_follow_cpus(struct kern_sampler *s, void (*came)(void *context
 		    reach_cpu(s, online[i]))
 			came(context, online[i]);
 	}
+}
+
+void kern_sampler_follow_cpus(struct kern_sampler *s, void (*came)(void *context, int cpu),
+			      void *context)
+{
+	pthread_mutex_lock(&s->events_lock);
+	if (s->started)
+		follow_cpus(s, came, context);
+	pthread_mutex_unlock(&s->events_lock);
 }

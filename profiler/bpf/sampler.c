@@ -166,7 +166,7 @@ static struct error *share(struct kern_sampler *s, const char *name, struct kern
 	return NULL;
 }
 
-static void unshare(struct kern_shared *m)
+static void unmap(struct kern_shared *m)
 {
 	if (m->at)
 		munmap(m->at, m->bytes);
@@ -287,6 +287,7 @@ struct error *kern_sampler_load(const struct kern_options *options, struct kern_
 	struct error *err;
 
 	s->first_chunk = s->wake = -1;
+	pthread_mutex_init(&s->events_lock, NULL);
 	err = load(s, options);
 	if (err) {
 		kern_sampler_destroy(s);
@@ -310,13 +311,14 @@ void kern_sampler_destroy(struct kern_sampler *s)
 	kern_rings_close(s);
 	fd_cleanup(&s->wake);
 	kern_chunks_close(s);
-	unshare(&s->slots_memory);
-	unshare(&s->owners_memory);
-	unshare(&s->free_memory);
-	unshare(&s->state_memory);
-	unshare(&s->counters_memory);
-	unshare(&s->rules_memory);
+	unmap(&s->slots_memory);
+	unmap(&s->owners_memory);
+	unmap(&s->free_memory);
+	unmap(&s->state_memory);
+	unmap(&s->counters_memory);
+	unmap(&s->rules_memory);
 	destroy_programs(s);
+	pthread_mutex_destroy(&s->events_lock);
 	free(s);
 }
 

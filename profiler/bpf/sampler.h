@@ -7,16 +7,16 @@
  *	kern_sampler_add_*()	who is to be sampled
  *	kern_sampler_start()	the events count
  *	kern_ring_*()		records, a CPU at a time
- *	kern_sampler_stop()	the counts stay readable
+ *	kern_sampler_stop()	the counts stay readable; kern_sampler_resume()
  *	kern_sampler_destroy()
  *
  * No call here but load(), add_*() and follow_cpus() updates a map of the samples by bpf(): that
  * hides samples of its CPU for a moment (the kernel skips a program while bpf_prog_active is
  * taken).
  *
- * The calls for one sampler come from one thread at a time, but for add_chunk(), publish(), maps()
- * and wait_for_readers(), which may run beside the others; and those for records and waking, which
- * may come from another thread, though not while follow_cpus() runs.
+ * The calls for one sampler come from one thread at a time, but for add_chunk(), publish(), maps(),
+ * wait_for_readers(), stop() and resume(), which may run beside the others; and those for records
+ * and waking, which may come from another thread, though not while follow_cpus() runs.
  */
 #ifndef CPROF_BPF_SAMPLER_H
 #define CPROF_BPF_SAMPLER_H
@@ -58,6 +58,7 @@ void kern_sampler_destroy(struct kern_sampler *s); /* takes NULL */
 struct error *kern_sampler_start(struct kern_sampler *s,
 				 const struct perf_event_attr *attr) MUST_USE;
 void kern_sampler_stop(struct kern_sampler *s);
+void kern_sampler_resume(struct kern_sampler *s); /* after stop() */
 
 /* Looks for CPUs that went offline, whose events are closed, and for those that came (back): they
  * get events, and a ring behind the others if they have none; then came(context, cpu) is called.

@@ -41,8 +41,10 @@ struct capture_backend {
 	/* Now and then from the drain thread, between two rounds: what has to be looked after. */
 	void (*tend)(struct capture *c, uint64_t now_ns);
 
-	/* No more samples; counts stay readable. */
-	void (*stop)(struct capture *c);
+	/* Off: no samples, and nothing counts; what was counted stays readable. What becomes of
+	 * processes and mappings is told all the same. On again, any number of times, where
+	 * c->is_switched was set before open(). */
+	void (*enable)(struct capture *c, bool on);
 
 	/* The ledger, facts and diagnostics of its own, into the recording. */
 	void (*write_facts)(struct capture *c);

@@ -158,6 +158,8 @@ struct error *capture_start(const struct capture_options *o, struct capture **re
 	c->delay_ns = o->delay_ns;
 	c->duration_ns = o->duration_ns;
 	c->wait_all = o->wait_all;
+	c->is_switched = o->is_switched;
+	c->is_off = o->delay_ns == CAPTURE_DELAY_ENDLESS;
 	c->wake = -1;
 	c->launch = (struct launch){ .go = -1, .failed = -1, .pidfd = -1 };
 	*ret_exit_status = 1;
@@ -184,6 +186,55 @@ static void begin_late(struct capture *c)
 		c->failed = true;
 }
 
+void capture_switch(struct capture *c, bool on)
+{
+	if (c->stop_ns || c->failed)
+		return;
+	c->is_off = !on;
+	if (!c->start_ns) {
+		if (on)
+			begin_late(c);
+		return;
+	}
+	if (on == !c->off_since_ns)
+		return;
+	c->backend->enable(c, on);
+	if (on)
+		c->off_ns = session_off_ns(c);
+	c->off_since_ns = on ? 0 : session_now();
+}
+
+bool capture_is_off(const struct capture *c)
+{
+	return c->is_off;
+}
+
+uint64_t session_off_ns(const struct capture *c)
+{
+	uint64_t until = c->stop_ns ? c->stop_ns : session_now();
+
+	return c->off_ns + (c->off_since_ns ? until - c->off_since_ns : 0);
+}
+
+uint64_t session_elapsed_ns(const struct capture *c)
+{
+	uint64_t until = c->stop_ns ? c->stop_ns : session_now();
+
+	return c->start_ns ? until - c->start_ns - session_off_ns(c) : 0;
+}
+
+/* Those that were asked for, while nothing tells of them. */
+static bool targets_have_ended(const struct capture *c)
+{
+	for (size_t i = 0; i < c->targets.count; i++) {
+		uint32_t id = c->targets.items[i];
+
+		if (c->target == CAPTURE_THREADS ? proc_of_thread(id) != 0 : !proc_has_ended(id))
+			return false;
+	}
+	return true;
+}
+
 static bool is_over(struct capture *c)
 {
 	if (c->failed || c->stop_ns)
@@ -192,10 +243,12 @@ static bool is_over(struct capture *c)
 		return true;
 	if (c->target == CAPTURE_COMMAND && !c->wait_all)
 		return launch_has_ended(&c->launch, false);
-	if (!c->start_ns)
-		return c->target == CAPTURE_COMMAND && launch_has_ended(&c->launch, false);
+	if (!c->start_ns && c->target == CAPTURE_COMMAND)
+		return launch_has_ended(&c->launch, false);
 	if (c->target == CAPTURE_ALL || c->target == CAPTURE_CGROUP)
 		return false;
+	if (!c->start_ns)
+		return targets_have_ended(c);
 	return c->wait_all ? c->live_threads == 0 : c->live_targets == 0;
 }
 
@@ -219,7 +272,7 @@ enum capture_state capture_wait(struct capture *c, int fd, int timeout_ms)
 	for (;;) {
 		struct pollfd fds[] = { { .fd = fd, .events = POLLIN },
 					{ .fd = c->launch.pidfd, .events = POLLIN } };
-		uint64_t start_at = c->created_ns + c->delay_ns;
+		uint64_t start_at = c->is_off ? UINT64_MAX : c->created_ns + c->delay_ns;
 		int wait = end ? ms_until(end) : -1;
 
 		if (!c->start_ns && !c->failed && c->delay_ns && session_now() >= start_at)
@@ -258,10 +311,8 @@ static uint64_t own_cpu_ns(void)
 
 void capture_counters(const struct capture *c, struct capture_counters *ret)
 {
-	uint64_t until = c->stop_ns ? c->stop_ns : session_now();
-
 	*ret = (struct capture_counters){
-		.elapsed_ns = c->start_ns ? until - c->start_ns : 0,
+		.elapsed_ns = session_elapsed_ns(c),
 		.samples = c->samples,
 		.complete = c->complete,
 		.cut = c->cut,
@@ -279,7 +330,7 @@ void capture_stop(struct capture *c)
 	if (c->stop_ns)
 		return;
 	if (c->backend)
-		c->backend->stop(c);
+		c->backend->enable(c, false);
 	c->stop_ns = session_now();
 	if (!c->drain_runs)
 		return;

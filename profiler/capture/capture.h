@@ -6,6 +6,7 @@
  *
  *	capture_start()       the targets are being sampled when it returns
  *	capture_wait() ...    until it says CAPTURE_OVER, or the caller has enough
+ *	capture_switch()      sampling off and on meanwhile, as often as you like
  *	capture_stop()        no more samples
  *	capture_finish()      the rest is drained; ledger, facts and diagnostics are written
  *	capture_take_writer() names are added to it, and it is closed
@@ -26,6 +27,8 @@
 #include "symbolizer/elf/image.h"
 
 struct capture; /* a session */
+
+#define CAPTURE_DELAY_ENDLESS UINT64_MAX
 
 enum capture_target {
 	CAPTURE_COMMAND,   /* argv, and everything it forks */
@@ -60,8 +63,9 @@ struct capture_options {
 	uint64_t cgroup_id;
 	uint32_t cgroup_level; /* how deep it lies: 0 is the root of all */
 
-	uint64_t delay_ns; /* sampling starts this long after the command, or after capture_start()
-			    */
+	uint64_t delay_ns; /* sampling starts this long after the command, or after capture_start();
+			    * CAPTURE_DELAY_ENDLESS: when capture_switch() says so */
+	bool is_switched;  /* capture_switch() will be called */
 	uint64_t duration_ns; /* and is over after this long; 0: with the target's end */
 	bool wait_all;	/* the end is that of all descendants, not only of the command's process */
 	bool user_only; /* no kernel frames, even if they were allowed */
@@ -98,6 +102,14 @@ struct capture_counters {
 	uint64_t cprof_cpu_ns;
 };
 void capture_counters(const struct capture *c, struct capture_counters *ret);
+
+/* Sampling is off, or on, when it returns; on begins what waits for its delay, which may fail: the
+ * session is over then. Off, nothing is expected of the samples, and time does not count, but for
+ * duration_ns. */
+void capture_switch(struct capture *c, bool on);
+
+/* Whether nothing is sampled at the moment because of it. */
+bool capture_is_off(const struct capture *c);
 
 /* Stops sampling. The targets run on. */
 void capture_stop(struct capture *c);

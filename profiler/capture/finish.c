@@ -46,13 +46,15 @@ void session_write_facts(struct capture *c)
 
 	session_settle(c, UINT32_MAX, false);
 	if (c->delay_ns && !c->start_ns)
-		recording_add_diagnostic(c->writer, c->stop_ns,
-					 "the program ended before --delay was over: nothing was "
-					 "recorded");
+		recording_add_diagnostic(c->writer, c->stop_ns, "nothing was recorded: %s",
+					 c->is_off ? "--control never said enable"
+						   : "the program ended before --delay was over");
 	tell_of_left(c);
 	c->backend->write_facts(c);
 	getrusage(RUSAGE_SELF, &usage);
-	session_fact(c, "elapsed_ns", c->start_ns ? c->stop_ns - c->start_ns : 0);
+	session_fact(c, "elapsed_ns", session_elapsed_ns(c));
+	if (c->is_switched)
+		session_fact(c, "off_ns", session_off_ns(c));
 	session_fact(c, "cprof_cpu_ns",
 		     (uint64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000000ull +
 			     (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1000);

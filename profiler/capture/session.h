@@ -79,7 +79,9 @@ struct capture {
 	uint64_t frequency_hz, period;
 	uint64_t delay_ns, duration_ns;
 	bool wait_all;
-	uint16_t event; /* in the recording */
+	bool is_switched, is_off;      /* by capture_switch() */
+	uint64_t off_since_ns, off_ns; /* of sampling; 0: it is on; until it was on again */
+	uint16_t event;		       /* in the recording */
 
 	struct recording_writer *writer;
 	struct unwind_tables *tables;
@@ -114,6 +116,10 @@ struct capture {
 };
 
 uint64_t session_now(void); /* CLOCK_MONOTONIC, in ns */
+
+/* How long was sampled, and was not between two such times. */
+uint64_t session_elapsed_ns(const struct capture *c);
+uint64_t session_off_ns(const struct capture *c);
 
 /* Puts the calling thread before busy targets where that is allowed: rings fill while it waits for
  * a CPU. Returns the nice value it had. */

@@ -46,7 +46,7 @@ struct record {
 	bool all_cpus;
 	const char *backend, *debug_stacks;
 	uint64_t duration_ns, delay_ns, stack_bytes;
-	const char *stdout_path;
+	const char *stdout_path, *control;
 	bool quiet, wait_all, as_root, user_only;
 	const char *names_word;
 	enum name_style names;
@@ -101,6 +101,15 @@ static struct error *set_frequency(void *target, const char *value)
 	return NULL;
 }
 
+/* -1 as of perf: until --control says enable. */
+static struct error *set_delay(void *target, const char *value)
+{
+	if (strcmp(value, "-1") != 0)
+		return parse_duration_ns(value, "--delay", target);
+	*(uint64_t *)target = CAPTURE_DELAY_ENDLESS;
+	return NULL;
+}
+
 static struct error *set_backend(void *target, const char *value)
 {
 	static const char *const backends[] = { "perf", "ebpf" };
@@ -152,8 +161,12 @@ static struct error *parse_command_line(struct record *r, int argc, char **argv,
 		  "record everything in a cgroup, and in those below it", &r->cgroup, NULL },
 		{ "duration", 0, OPTION_DURATION, "TIME", "stop recording after this long",
 		  &r->duration_ns, NULL },
-		{ "delay", 0, OPTION_DURATION, "TIME", "start recording this long after the start",
-		  &r->delay_ns, NULL },
+		{ "delay", 0, OPTION_CALL, "TIME",
+		  "start recording this long after the start; -1: when --control says enable",
+		  &r->delay_ns, set_delay },
+		{ "control", 0, OPTION_STRING, "fifo:CTL[,ACK]",
+		  "read enable, disable, stop from a FIFO (or fd:N); answers go to ACK",
+		  &r->control, NULL },
 		{ "wait-all", 0, OPTION_FLAG, NULL,
 		  "record until every process that the command started has ended", &r->wait_all,
 		  NULL },
@@ -187,7 +200,6 @@ static struct error *parse_command_line(struct record *r, int argc, char **argv,
 		{ "call-graph", 0, OPTION_CALL, "MODE", NULL, r, accept_call_graph },
 		{ "off-cpu", 0, OPTION_CALL, NULL, NULL, "--off-cpu", refuse_later },
 		{ "wall", 0, OPTION_CALL, NULL, NULL, "--wall", refuse_later },
-		{ "control", 0, OPTION_CALL, "FIFO", NULL, "--control", refuse_later },
 		{ "open", 0, OPTION_CALL, NULL, NULL, "--open", refuse_later },
 		{ "help", 'h', OPTION_FLAG, NULL, "this text", ret_help, NULL },
 	};
@@ -291,6 +303,10 @@ static struct error *check_options(struct record *r)
 {
 	TRY(choose_target(r));
 	TRY(check_backend(r));
+	if (r->delay_ns == CAPTURE_DELAY_ENDLESS && !r->control)
+		return error_hint(error_new(ERR_USAGE, "--delay -1 goes with --control"),
+				  "--control fifo:PATH: recording begins when `enable` is written "
+				  "there");
 	if (r->stdout_path && !*r->words)
 		return error_new(ERR_USAGE, "--stdout goes with a command");
 	if (r->stack_bytes > MOST_STACK_BYTES)
@@ -406,6 +422,7 @@ static struct error *start(struct record *r, struct capture **ret, int *ret_stat
 		.cgroup_id = r->group.id,
 		.cgroup_level = r->group.level,
 		.delay_ns = r->delay_ns,
+		.is_switched = r->control != NULL,
 		.duration_ns = r->duration_ns,
 		.wait_all = r->wait_all,
 		.user_only = r->user_only,
@@ -558,7 +575,7 @@ static struct error *prepare(struct record *r, int argc, char **argv, bool *ret_
 	TRY(become_careful(r));
 	TRY(outputs_check(&r->outputs));
 	TRY(open_stdout(r));
-	return watch_init(&r->watch, r->quiet);
+	return watch_init(&r->watch, r->control, r->quiet);
 }
 
 static struct error *hint_at_recording(struct error *err, const char *left)
@@ -621,7 +638,7 @@ static int run(int argc, char **argv)
 	struct record r = { .stdout_fd = -1,
 			    .timer = { .go = -1, .failed = -1, .pidfd = -1 },
 			    .picture = { .type = -1 },
-			    .watch = { .signals = -1 } };
+			    .watch = WATCH_INIT };
 	bool help = false;
 	int status = 0;
 

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/epoll.h>
 #include <sys/signalfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -28,7 +29,14 @@ static void block_watched(sigset_t *set)
 	sigprocmask(SIG_BLOCK, set, NULL);
 }
 
-struct error *watch_init(struct watch *w, bool quiet)
+static bool listen_to(struct watch *w, int fd)
+{
+	struct epoll_event event = { .events = EPOLLIN };
+
+	return epoll_ctl(w->wake, EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
+struct error *watch_init(struct watch *w, const char *control, bool quiet)
 {
 	sigset_t set;
 
@@ -41,8 +49,14 @@ struct error *watch_init(struct watch *w, bool quiet)
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	block_watched(&set);
 	w->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (w->signals < 0)
+	w->wake = epoll_create1(EPOLL_CLOEXEC);
+	if (w->signals < 0 || w->wake < 0 || !listen_to(w, w->signals))
 		return error_errno(errno, "cannot watch signals");
+	if (control) {
+		TRY(control_open(&w->control, control));
+		if (!listen_to(w, w->control.commands))
+			return error_errno(errno, "--control: cannot wait for %s", control);
+	}
 	w->show_progress = !quiet && isatty(STDERR_FILENO);
 	return NULL;
 }
@@ -61,7 +75,9 @@ static void show_progress(const struct capture *c)
 			   100.0 * (double)n.complete / (double)(n.complete + n.cut));
 	buf_add_str(&line, "  lost ");
 	text_add_thousands(&line, n.lost);
-	if (n.elapsed_ns)
+	if (capture_is_off(c))
+		buf_add_str(&line, "  off");
+	else if (n.elapsed_ns)
 		buf_printf(&line, "  cprof %.1f %% of a CPU",
 			   100.0 * (double)n.cprof_cpu_ns / (double)n.elapsed_ns);
 	fputs(buf_str(&line), stderr);
@@ -126,7 +142,7 @@ void watch_run(struct watch *w, struct capture *c, struct launch *timer)
 	bool enough = launch_has_ended(timer, false);
 
 	while (!enough) {
-		switch (capture_wait(c, w->signals, w->show_progress ? PROGRESS_MS : -1)) {
+		switch (capture_wait(c, w->wake, w->show_progress ? PROGRESS_MS : -1)) {
 		case CAPTURE_OVER:
 			enough = true;
 			break;
@@ -134,6 +150,7 @@ void watch_run(struct watch *w, struct capture *c, struct launch *timer)
 			struct signalfd_siginfo s;
 			while (read(w->signals, &s, sizeof(s)) == (ssize_t)sizeof(s))
 				enough |= handle_signal(w, &s, c);
+			enough |= control_read(&w->control, c);
 			enough |= launch_has_ended(timer, false);
 			break;
 		}
@@ -190,7 +207,10 @@ void watch_until_ended(struct watch *w, struct capture *c)
 
 void watch_deinit(struct watch *w)
 {
+	control_close(&w->control);
+	if (w->wake >= 0)
+		close(w->wake);
 	if (w->signals >= 0)
 		close(w->signals);
-	w->signals = -1;
+	w->signals = w->wake = -1;
 }

@@ -15,17 +15,25 @@
 #include "base/error.h"
 #include "profiler/capture/capture.h"
 #include "profiler/capture/launch.h"
+#include "profiler/cmd/record_control.h"
 
 struct watch {
 	int signals; /* a signalfd */
+	int wake;    /* an epoll set: signals, and what control listens to */
+	struct control control;
 	bool show_progress;
 	bool impatient;	      /* asked to end twice: the command is not waited for */
 	uint64_t asked_at_ns; /* the first time; 0: not yet */
 };
 
+#define WATCH_INIT                                                                                 \
+	{                                                                                          \
+		.signals = -1, .wake = -1, .control = {.commands = -1, .answers = -1 }             \
+	}
+
 /* Takes over the signals that matter, before the command is started: it gets its own mask back from
- * the capture. */
-struct error *watch_init(struct watch *w, bool quiet) MUST_USE;
+ * the capture. `control` is what --control says; NULL: nothing. */
+struct error *watch_init(struct watch *w, const char *control, bool quiet) MUST_USE;
 
 /* Runs until the capture is over or the user has had enough; `timer` is the process of the habit
  * `-p PID -- sleep 10` whose end ends the recording, one that was never started where there is

@@ -226,14 +226,16 @@ static void ebpf_tend(struct capture *c, uint64_t now_ns)
 	intake_release(e->intake);
 }
 
-static void ebpf_stop(struct capture *c)
+static void ebpf_enable(struct capture *c, bool on)
 {
 	struct ebpf_state *e = ebpf_of(c);
 
-	if (e->is_started && !e->is_stopped)
+	if (!e->is_started)
+		return;
+	if (on)
+		kern_sampler_resume(e->sampler);
+	else
 		kern_sampler_stop(e->sampler);
-	intake_stop(e->intake);
-	e->is_stopped = true;
 }
 
 static void ebpf_close(struct capture *c)
@@ -265,7 +267,7 @@ const struct capture_backend ebpf_backend = {
 	.attach = ebpf_attach,
 	.drain = ebpf_drain,
 	.tend = ebpf_tend,
-	.stop = ebpf_stop,
+	.enable = ebpf_enable,
 	.write_facts = ebpf_write_facts,
 	.close = ebpf_close,
 };

@@ -285,6 +285,7 @@ void ebpf_drain(struct capture *c, bool is_last)
 
 	intake_clear_wake(in);
 	if (is_last) {
+		intake_stop(in);
 		while (intake_copy(in)) { /* what it holds is bounded */
 			ebpf_refresh_slots(c);
 			handle_until(c, UINT64_MAX);

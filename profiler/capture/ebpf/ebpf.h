@@ -112,7 +112,7 @@ struct ebpf_spaces {
 struct ebpf_state {
 	struct kern_sampler *sampler;
 	struct perf_event_attr event;
-	bool is_started, is_stopped;
+	bool is_started;
 	bool user_only, is_clock;
 
 	struct side_band side_band;

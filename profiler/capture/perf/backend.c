@@ -27,8 +27,15 @@ static struct error *perf_open(struct capture *c, const struct capture_options *
 	struct events *e = &p->events;
 
 	c->backend_state = p;
-	TRY(events_init(e, kind, c->period, c->frequency_hz, o->stack_bytes, o->ring_bytes,
-			o->user_only));
+	TRY(events_init(e, kind,
+			&(struct events_options){
+				.period = c->period,
+				.frequency_hz = c->frequency_hz,
+				.stack_bytes = o->stack_bytes,
+				.ring_bytes = o->ring_bytes,
+				.user_only = o->user_only,
+				.is_switched = c->is_switched,
+			}));
 	for (size_t i = 0; i < e->cpus.count; i++)
 		vec_push(&c->wake_fds, e->cpus.items[i].owner);
 	c->lag_ns = choose_lag(c, e);
@@ -111,9 +118,9 @@ static struct error *perf_attach(struct capture *c)
 	return err;
 }
 
-static void perf_stop(struct capture *c)
+static void perf_enable(struct capture *c, bool on)
 {
-	events_disable(&perf_of(c)->events);
+	events_enable(&perf_of(c)->events, on);
 }
 
 static void perf_close(struct capture *c)
@@ -135,7 +142,7 @@ const struct capture_backend perf_backend = {
 	.attach = perf_attach,
 	.drain = perf_drain,
 	.tend = perf_tend,
-	.stop = perf_stop,
+	.enable = perf_enable,
 	.write_facts = perf_write_facts,
 	.close = perf_close,
 };

@@ -129,6 +129,8 @@ static void choose_stacks(struct events *e, uint32_t stack_bytes, uint64_t frequ
 	e->long_bytes = choose_stack(e, rate, RING_HOLDS_NS);
 	e->stack_bytes =
 		choose_stack(e, rate, RING_AMPLE_NS) == PEV_STACK_MAX ? PEV_STACK_MAX : STACK_MIN;
+	if (e->is_switched) /* the second events of a thread would have to be switched with them */
+		e->stack_bytes = e->long_bytes;
 	e->was_halved = e->long_bytes < PEV_STACK_MAX;
 }
 
@@ -145,14 +147,29 @@ struct perf_event_attr events_long_copies(const struct events *e)
 	return attr;
 }
 
-struct error *events_init(struct events *e, const struct pev_kind *kind, uint64_t period,
-			  uint64_t frequency_hz, uint32_t stack_bytes, uint32_t ring_bytes,
-			  bool user_only)
+/* Of the events that tell of everything but samples, where those that sample do not. */
+static struct perf_event_attr telling_attr(const struct events *e)
 {
-	*e = (struct events){ 0 };
-	TRY(pev_sampling_probe(kind, period, PEV_STACK_MAX, user_only, &e->sampling));
-	TRY(open_rings(e, ring_bytes));
-	choose_stacks(e, stack_bytes, frequency_hz);
+	struct perf_event_attr attr = e->sampling.attr;
+
+	attr.type = PERF_TYPE_SOFTWARE;
+	attr.config = PERF_COUNT_SW_DUMMY;
+	attr.exclude_kernel =
+		1; /* or it takes privileges; it is about what is told of the kernel */
+	attr.exclude_callchain_user = 0;
+	attr.sample_period = 1;
+	attr.inherit_stat = 0;
+	attr.sample_type &= ~(uint64_t)(PERF_SAMPLE_CALLCHAIN | PERF_SAMPLE_READ);
+	return attr;
+}
+
+struct error *events_init(struct events *e, const struct pev_kind *kind,
+			  const struct events_options *o)
+{
+	*e = (struct events){ .is_switched = o->is_switched };
+	TRY(pev_sampling_probe(kind, o->period, PEV_STACK_MAX, o->user_only, &e->sampling));
+	TRY(open_rings(e, o->ring_bytes));
+	choose_stacks(e, o->stack_bytes, o->frequency_hz);
 	e->sampling.attr.sample_stack_user = e->stack_bytes;
 	e->sampling.attr.wakeup_watermark = e->ring_bytes / 4;
 	e->format = (struct pev_format){
@@ -169,8 +186,11 @@ void events_deinit(struct events *e)
 {
 	for (size_t i = 0; i < e->fds.count; i++)
 		close(e->fds.items[i].fd);
+	for (size_t i = 0; i < e->tellers.count; i++)
+		close(e->tellers.items[i]);
 	close_owners(e);
 	vec_deinit(&e->fds);
+	vec_deinit(&e->tellers);
 	vec_deinit(&e->cpus);
 	vec_deinit(&e->tids);
 	map_deinit(&e->known_tids);
@@ -179,7 +199,8 @@ void events_deinit(struct events *e)
 /* Room for that many more descriptors: the soft limit may be raised to the hard one. */
 static struct error *need_descriptors(const struct events *e, size_t more)
 {
-	size_t need = e->fds.count + e->cpus.count + more + EVENTS_FDS_SPARE;
+	size_t need = e->fds.count + e->tellers.count + e->cpus.count + EVENTS_FDS_SPARE +
+		      (e->is_switched ? 2 * more : more);
 	struct rlimit limit;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || need <= limit.rlim_cur)
@@ -191,9 +212,9 @@ static struct error *need_descriptors(const struct events *e, size_t more)
 	}
 	return error_hint(
 		error_new(ERR_UNSUPPORTED,
-			  "sampling these threads takes %zu file descriptors (one for each "
+			  "sampling these threads takes %zu file descriptors (%s for each "
 			  "thread and CPU), and the limit is %llu",
-			  need, (unsigned long long)limit.rlim_max),
+			  need, e->is_switched ? "two" : "one", (unsigned long long)limit.rlim_max),
 		"raise it with `ulimit -n %zu` (when attaching, -t chooses threads)", need);
 }
 
@@ -204,29 +225,68 @@ static struct error *open_failed(const struct events *e, uint32_t tid, int errnu
 							       .tid = (pid_t)tid });
 }
 
+/* One event of a thread, on a CPU; *ret_fd -1: the thread is gone. */
+static struct error *open_event(const struct events *e, const struct perf_event_attr *attr,
+				uint32_t tid, uint32_t cpu, int *ret_fd)
+{
+	int fd = pev_open(attr, (pid_t)tid, e->cpus.items[cpu].cpu, -1, 0);
+
+	*ret_fd = fd;
+	if (fd < 0)
+		return errno == ESRCH ? NULL : open_failed(e, tid, errno);
+	if (ioctl(fd, PERF_EVENT_IOC_SET_OUTPUT, e->cpus.items[cpu].owner) == 0)
+		return NULL;
+
+	struct error *err = error_errno(errno, "cannot give an event its ring");
+
+	close(fd);
+	return err;
+}
+
+static struct error *open_tellers(struct events *e, uint32_t tid, bool on_exec, bool *ret_gone)
+{
+	struct perf_event_attr attr = telling_attr(e);
+
+	attr.enable_on_exec = on_exec;
+	for (uint32_t i = 0; i < e->cpus.count; i++) {
+		int fd;
+
+		TRY(open_event(e, &attr, tid, i, &fd));
+		*ret_gone = fd < 0;
+		if (*ret_gone)
+			return NULL;
+		vec_push(&e->tellers, fd);
+	}
+	return NULL;
+}
+
 struct error *events_open_thread(struct events *e, uint32_t tid, bool on_exec, bool *ret_gone)
 {
 	struct perf_event_attr attr = e->sampling.attr;
-	size_t first = e->fds.count;
+	size_t first = e->fds.count, first_teller = e->tellers.count;
 
 	attr.disabled = 1;
 	attr.enable_on_exec = on_exec;
 	*ret_gone = false;
 	TRY(need_descriptors(e, e->cpus.count));
-	for (uint32_t i = 0; i < e->cpus.count; i++) {
-		int fd = pev_open(&attr, (pid_t)tid, e->cpus.items[i].cpu, -1, 0);
-
-		if (fd < 0 && errno == ESRCH) {
-			*ret_gone = true;
-			return NULL;
-		}
-		if (fd < 0)
-			return open_failed(e, tid, errno);
-		vec_push(&e->fds, (struct events_fd){ .fd = fd, .tid = tid, .cpu = i });
-		if (ioctl(fd, PERF_EVENT_IOC_SET_OUTPUT, e->cpus.items[i].owner) != 0)
-			return error_errno(errno, "cannot give an event its ring");
+	if (e->is_switched) {
+		attr.mmap = attr.mmap2 = attr.build_id = 0;
+		attr.comm = attr.comm_exec = attr.task = 0;
+		TRY(open_tellers(e, tid, on_exec, ret_gone));
 	}
+	for (uint32_t i = 0; i < e->cpus.count && !*ret_gone; i++) {
+		int fd;
+
+		TRY(open_event(e, &attr, tid, i, &fd));
+		*ret_gone = fd < 0;
+		if (!*ret_gone)
+			vec_push(&e->fds, (struct events_fd){ .fd = fd, .tid = tid, .cpu = i });
+	}
+	if (*ret_gone)
+		return NULL;
 	/* a fork in between is inherited whole, from events that are all there */
+	for (size_t i = first_teller; i < e->tellers.count && !on_exec; i++)
+		ioctl(e->tellers.items[i], PERF_EVENT_IOC_ENABLE, 0);
 	for (size_t i = first; i < e->fds.count && !on_exec; i++)
 		ioctl(e->fds.items[i].fd, PERF_EVENT_IOC_ENABLE, 0);
 	vec_push(&e->tids, tid);
@@ -293,8 +353,8 @@ struct error *events_attach_threads(struct events *e, const uint32_t *tids, size
 	return NULL;
 }
 
-void events_disable(struct events *e)
+void events_enable(struct events *e, bool on)
 {
 	for (size_t i = 0; i < e->fds.count; i++)
-		ioctl(e->fds.items[i].fd, PERF_EVENT_IOC_DISABLE, 0);
+		ioctl(e->fds.items[i].fd, on ? PERF_EVENT_IOC_ENABLE : PERF_EVENT_IOC_DISABLE, 0);
 }

@@ -34,17 +34,27 @@ struct events {
 	struct pev_format format;
 	VEC(struct events_cpu) cpus;
 	VEC(struct events_fd) fds;
+	VEC(int)
+	tellers;	       /* where fds are switched off and on: events that only tell of forks,
+				  names and mappings, and are never off */
 	struct proc_ids tids;  /* that have events of their own */
 	struct map known_tids; /* looked at by attach rounds: tid -> 0 */
 	uint32_t ring_bytes, stack_bytes;
 	uint32_t long_bytes; /* of a thread's stack, once stack_bytes turned out too few for it */
 	bool was_halved;     /* even these are shorter than the kernel could make them */
+	bool is_switched;
 };
 
-/* Decides the sizes and opens the rings. stack_bytes, ring_bytes: 0 for automatic. */
-struct error *events_init(struct events *e, const struct pev_kind *kind, uint64_t period,
-			  uint64_t frequency_hz, uint32_t stack_bytes, uint32_t ring_bytes,
-			  bool user_only) MUST_USE;
+struct events_options {
+	uint64_t period, frequency_hz;
+	uint32_t stack_bytes, ring_bytes; /* 0: automatic */
+	bool user_only;
+	bool is_switched; /* events_enable() is called more than once */
+};
+
+/* Decides the sizes and opens the rings. */
+struct error *events_init(struct events *e, const struct pev_kind *kind,
+			  const struct events_options *options) MUST_USE;
 void events_deinit(struct events *e);
 
 /* The attributes of events that tell nothing but samples, with the long copies, of one thread.
@@ -72,7 +82,7 @@ struct error *events_attach_processes(struct events *e, struct proc_ids *pids,
 /* Attaches to these threads only. */
 struct error *events_attach_threads(struct events *e, const uint32_t *tids, size_t count) MUST_USE;
 
-/* Stops all counting; the counts stay readable. */
-void events_disable(struct events *e);
+/* Stops all counting, or goes on; the counts stay readable. */
+void events_enable(struct events *e, bool on);
 
 #endif
