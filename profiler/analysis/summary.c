@@ -157,8 +157,11 @@ static void add_load(const struct recording *r, const char *indent, struct buf *
 	if (!a.has_entries || !a.expected || !recording_fact(r, "whole_machine", 0))
 		return;
 	buf_printf(out, "%sthe CPUs were busy %.1f %% of the time, idle %.1f %%", indent,
-		   percent_of(a.emitted + a.lost, a.expected),
+		   percent_of(a.emitted + a.filtered + a.lost, a.expected),
 		   percent_of(a.idle + a.idle_unseen, a.expected));
+	if (a.filtered)
+		buf_printf(out, "; %.1f %% outside of cprof's pid namespace",
+			   percent_of(a.filtered, a.expected));
 	if (is_telling(a.missed, a.expected))
 		buf_printf(out, "; the rest was missed");
 	buf_add_char(out, '\n');
@@ -298,7 +301,10 @@ static void add_costs(const struct recording *r, const char *indent, struct buf 
 		return;
 	}
 	buf_printf(out, " of CPU, %.1f %% of the %s ", cost_percent(&c, c.all_ns),
-		   recording_fact(r, "whole_machine", 0) ? "machine's" : "target's");
+		   recording_fact(r, "whole_machine", 0) &&
+				   !recording_fact(r, "filtered_samples", 0)
+			   ? "machine's"
+			   : "target's");
 	add_seconds(out, c.target_ns);
 	if (c.tables_ns || c.names_ns)
 		buf_printf(out, " (%.1f %% without unwind tables and names)",

@@ -44,7 +44,8 @@ struct kern_sampler {
 	struct kern_state *state;
 	struct kern_counters *counters;
 
-	uint32_t possible; /* CPUs that may ever come */
+	bool in_pid_namespace; /* numbers are not the kernel's: pids.bpf.h */
+	uint32_t possible;     /* CPUs that may ever come */
 	uint32_t ring_bytes;
 	int wake; /* an epoll set of all rings */
 	VEC(struct kern_cpu) cpus;
@@ -65,8 +66,8 @@ struct kern_sampler {
 /* --- object.c --- */
 
 /* Sizes that depend on the machine and on what is sampled. */
-struct error *kern_object_size(struct bpf_object *object, uint32_t cpus,
-			       enum kern_target target) MUST_USE;
+struct error *kern_object_size(struct bpf_object *object, uint32_t cpus, enum kern_target target,
+			       bool in_pid_namespace) MUST_USE;
 
 /* Sends libbpf's words to the debug log, for ever. */
 void kern_object_take_words(void);

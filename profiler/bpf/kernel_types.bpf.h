@@ -18,9 +18,29 @@ struct vm_area_struct {
 	unsigned long vm_end;
 };
 
+/* A number in a namespace. Read as a whole: its layout is the kernel's. */
+struct upid {
+	int nr;
+	struct pid_namespace *ns;
+};
+
+/* What has a number in each namespace from the first one (level 0) down to its own. */
+struct pid {
+	unsigned int level;
+	struct upid numbers[1];
+};
+
+enum pid_type { PIDTYPE_PID, PIDTYPE_TGID, PIDTYPE_MAX };
+
+struct signal_struct {
+	struct pid *pids[PIDTYPE_MAX];
+};
+
 struct task_struct {
 	unsigned int flags;
-	int pid, tgid; /* a thread, its process */
+	int pid, tgid; /* a thread, its process: the kernel's own numbers */
+	struct pid *thread_pid;
+	struct signal_struct *signal;
 	struct mm_struct *mm;
 	__u64 start_time;
 	unsigned int in_execve : 1;

@@ -75,7 +75,8 @@ static struct error *set_entries(struct bpf_object *object, const char *name, ui
 	return NULL;
 }
 
-struct error *kern_object_size(struct bpf_object *object, uint32_t cpus, enum kern_target target)
+struct error *kern_object_size(struct bpf_object *object, uint32_t cpus, enum kern_target target,
+			       bool in_pid_namespace)
 {
 	static const char *const by_cpu[] = { "counters", "rings", "scratch" };
 
@@ -83,6 +84,8 @@ struct error *kern_object_size(struct bpf_object *object, uint32_t cpus, enum ke
 		TRY(set_entries(object, by_cpu[i], cpus));
 	if (target != KERN_TARGET_THREADS)
 		TRY(set_entries(object, "threads", 1));
+	if (!in_pid_namespace)
+		TRY(set_entries(object, "numbers", 1));
 	return NULL;
 }
 

@@ -9,6 +9,7 @@
 #include <linux/bpf.h>
 #include <linux/bpf_perf_event.h>
 
+#include "profiler/bpf/pids.bpf.h"
 #include "profiler/bpf/send.bpf.h"
 #include "profiler/bpf/walk.bpf.h"
 
@@ -263,7 +264,8 @@ SEC("perf_event")
 int sample(struct bpf_perf_event_data *ctx)
 {
 	__u64 started_ns = bpf_ktime_get_ns(), id = bpf_get_current_pid_tgid();
-	__u32 cpu = bpf_get_smp_processor_id(), tgid = id >> 32, tid = id, slot;
+	__u32 cpu = bpf_get_smp_processor_id(), slot;
+	struct pid_numbers own;
 	struct kern_counters *c = bpf_map_lookup_elem(&counters, &cpu);
 	struct kern_scratch *k = bpf_map_lookup_elem(&scratch, &cpu);
 	void *ring = bpf_map_lookup_elem(&rings, &cpu);
@@ -271,11 +273,12 @@ int sample(struct bpf_perf_event_data *ctx)
 	if (!c)
 		return 0;
 	c->entries++;
-	if (tid == 0) {
+	if ((__u32)id == 0) {
 		c->idle++;
 		goto nothing;
 	}
-	if (!find_target(tgid, tid, &slot)) {
+	own = own_numbers(id);
+	if (!own.tgid || !find_target(own.tgid, own.tid, &slot)) {
 		c->filtered++;
 		goto nothing;
 	}
@@ -286,8 +289,10 @@ int sample(struct bpf_perf_event_data *ctx)
 	k->sample.record.time_ns = started_ns;
 	k->sample.record.sequence = k->sequence++;
 	k->sample.record.kind = KERN_RECORD_SAMPLE;
-	k->sample.tgid = tgid;
-	k->sample.tid = tid;
+	k->sample.tgid = own.tgid;
+	k->sample.tid = own.tid;
+	if (target == KERN_TARGET_THREADS)
+		keep_number(id, own.tid);
 	take_sample(ctx, k, c, ring, slot, started_ns);
 	return 0;
 nothing:
@@ -356,31 +361,39 @@ static __always_inline __u32 take_slot(__u32 tgid, __u64 maps, __u64 mm)
 	return 0;
 }
 
+/* Whoever runs may be a target, whoever its parent is. */
+static __always_inline int takes_all(void)
+{
+	return target == KERN_TARGET_ALL || target == KERN_TARGET_CGROUP;
+}
+
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 {
 	struct kern_process new = { .armed = 1 }, *p;
-	__u32 tgid = child->tgid, tid = child->pid, from = parent->tgid, starter = parent->pid;
-	__u32 one = 1;
-	struct kern_slot *slot;
+	struct pid_numbers from = numbers_of(parent), to = numbers_of(child);
+	struct kern_slot *slot = 0;
+	__u32 one = 1, index;
 	__u64 maps = 0;
 
-	if (target == KERN_TARGET_THREADS && bpf_map_lookup_elem(&threads, &starter) &&
-	    bpf_map_update_elem(&threads, &tid, &one, BPF_ANY))
+	if (target == KERN_TARGET_THREADS && bpf_map_lookup_elem(&threads, &from.tid) &&
+	    bpf_map_update_elem(&threads, &to.tid, &one, BPF_ANY))
 		no_room();
-	if (tid != tgid)
+	if (child->pid != child->tgid)
 		return 0;
-	p = bpf_map_lookup_elem(&processes, &from);
-	if (!p || !p->armed)
+	p = bpf_map_lookup_elem(&processes, &from.tgid);
+	if (!to.tgid || !(takes_all() || (p && p->armed)))
 		return 0;
-	from = p->slot;
-	slot = bpf_map_lookup_elem(&slots, &from);
+	if (p) {
+		index = p->slot;
+		slot = bpf_map_lookup_elem(&slots, &index);
+	}
 	/* of another memory: the parent's end was told too early, and it is another process's */
 	if (slot && (!slot->mm || slot->mm == (__u64)parent->mm))
 		maps = slot->maps;
-	new.slot = take_slot(tgid, maps, (__u64)child->mm);
+	new.slot = take_slot(to.tgid, maps, (__u64)child->mm);
 	new.start_time = child->start_time;
-	if (bpf_map_update_elem(&processes, &tgid, &new, BPF_ANY))
+	if (bpf_map_update_elem(&processes, &to.tgid, &new, BPF_ANY))
 		no_room();
 	return 0;
 }
@@ -388,16 +401,25 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(on_exec, struct task_struct *task, int old_tid)
 {
-	__u32 tgid = task->tgid, tid = old_tid, one = 1;
+	__u32 tgid = numbers_of(task).tgid, one = 1, tid;
+	struct kern_process new = { .armed = 1 };
 	struct kern_process *p = bpf_map_lookup_elem(&processes, &tgid);
 
 	/* the thread that execs becomes the process's first */
-	if (target == KERN_TARGET_THREADS && tid != tgid && bpf_map_lookup_elem(&threads, &tid))
-		bpf_map_update_elem(&threads, &tgid, &one, BPF_ANY);
-	if (!p)
-		return 0;
-	p->slot = take_slot(tgid, 0, (__u64)task->mm);
-	p->armed = 1;
+	if (target == KERN_TARGET_THREADS && old_tid != task->pid) {
+		tid = old_number(old_tid);
+		if (bpf_map_lookup_elem(&threads, &tid))
+			bpf_map_update_elem(&threads, &tgid, &one, BPF_ANY);
+	}
+	if (p) {
+		p->slot = take_slot(tgid, 0, (__u64)task->mm);
+		p->armed = 1;
+	} else if (tgid && takes_all()) {
+		new.start_time = task->start_time;
+		new.slot = take_slot(tgid, 0, (__u64)task->mm);
+		if (bpf_map_update_elem(&processes, &tgid, &new, BPF_ANY))
+			no_room();
+	}
 	return 0;
 }
 
@@ -405,16 +427,49 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_tid)
 SEC("tp_btf/sched_process_free")
 int BPF_PROG(on_free, struct task_struct *task)
 {
-	__u32 tgid = task->tgid, tid = task->pid;
+	__u32 kernel_tid = task->pid, number = old_number(kernel_tid);
 	struct kern_process *p;
 
-	if (target == KERN_TARGET_THREADS)
-		bpf_map_delete_elem(&threads, &tid);
-	if (tid != tgid)
+	if (!number)
 		return 0;
-	p = bpf_map_lookup_elem(&processes, &tgid);
+	if (in_pid_namespace)
+		bpf_map_delete_elem(&numbers, &kernel_tid);
+	if (target == KERN_TARGET_THREADS)
+		bpf_map_delete_elem(&threads, &number);
+	if (task->pid != task->tgid)
+		return 0;
+	p = bpf_map_lookup_elem(&processes, &number);
 	/* the number may be another process's by now */
 	if (p && (!p->start_time || p->start_time == task->start_time))
-		bpf_map_delete_elem(&processes, &tgid);
+		bpf_map_delete_elem(&processes, &number);
+	return 0;
+}
+
+/* Where numbers are a namespace's alone. */
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(keep_last_number, struct task_struct *task)
+{
+	__u32 tid = numbers_of(task).tid;
+
+	if ((task->pid == task->tgid && bpf_map_lookup_elem(&processes, &tid)) ||
+	    (target == KERN_TARGET_THREADS && bpf_map_lookup_elem(&threads, &tid)))
+		keep_number(task->pid, tid);
+	return 0;
+}
+
+/* Which namespace that is: user space runs this once. */
+SEC("syscall")
+int learn_namespace(void *ctx)
+{
+	const struct pid *own = bpf_get_current_task_btf()->thread_pid;
+	__u32 zero = 0;
+	struct kern_state *st = bpf_map_lookup_elem(&state, &zero);
+	struct upid number = { 0 };
+
+	if (!st || !own)
+		return 0;
+	bpf_probe_read_kernel(&number, sizeof(number), &own->numbers[own->level]);
+	st->pid_level = own->level;
+	st->pid_namespace = (__u64)number.ns;
 	return 0;
 }

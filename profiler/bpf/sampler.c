@@ -17,6 +17,7 @@
 #include "profiler/bpf/bridge.h"
 #include "profiler/bpf/explain.h"
 #include "profiler/process/memory.h"
+#include "profiler/process/namespace.h"
 
 #define IN_FLIGHT_MAX (64u << 20)
 #define WAKE_PART     4 /* a ring that holds more than this part of its size wakes the drain */
@@ -29,6 +30,8 @@
  * the session's own. */
 #define LOADING_FILES 48
 #define CPU_FILES     4
+
+#define LEARN_NAMESPACE "learn_namespace"
 
 /* --- the programs --- */
 
@@ -49,6 +52,7 @@ static struct error *open_programs(struct kern_sampler *s, const struct kern_opt
 	p->rodata->user_only = o->user_only;
 	p->rodata->debug_stacks = o->debug_stacks;
 	p->rodata->wake_bytes = s->ring_bytes / WAKE_PART;
+	p->rodata->in_pid_namespace = s->in_pid_namespace;
 	return NULL;
 }
 
@@ -98,17 +102,39 @@ static bool info_of(int program, struct bpf_prog_info *ret)
 	return bpf_obj_get_info_by_fd(program, ret, &size) == 0;
 }
 
-/* The sampling program, or the one that only counts, alone. */
+static bool is_called(const struct bpf_program *p, const char *name)
+{
+	return strcmp(bpf_program__name(p), name) == 0;
+}
+
+/* The sampling program, or the one that only counts, alone; some are for namespaces. */
 static void choose_programs(struct kern_sampler *s, bool count_only)
 {
 	struct bpf_program *p;
 
 	bpf_object__for_each_program(p, s->object)
 	{
-		bool counts = strcmp(bpf_program__name(p), "count_only") == 0;
+		bool counts = is_called(p, "count_only");
+		bool translates = is_called(p, LEARN_NAMESPACE) || is_called(p, "keep_last_number");
 
-		bpf_program__set_autoload(p, counts == count_only);
+		bpf_program__set_autoload(p, counts == count_only &&
+						     (!translates || s->in_pid_namespace));
 	}
+}
+
+/* Before this, nobody has a number. */
+static struct error *learn_namespace(struct kern_sampler *s)
+{
+	struct bpf_program *p = bpf_object__find_program_by_name(s->object, LEARN_NAMESPACE);
+	LIBBPF_OPTS(bpf_test_run_opts, options);
+	int result;
+
+	if (!bpf_program__autoload(p))
+		return NULL;
+	result = bpf_prog_test_run_opts(bpf_program__fd(p), &options);
+	if (result < 0)
+		return kern_explain(-result, "finding cprof's pid namespace in the kernel", "");
+	return NULL;
 }
 
 static struct error *attach_program(struct kern_sampler *s, struct bpf_program *p)
@@ -121,6 +147,8 @@ static struct error *attach_program(struct kern_sampler *s, struct bpf_program *
 		s->sample = bpf_program__fd(p);
 		return NULL;
 	}
+	if (bpf_program__type(p) == BPF_PROG_TYPE_SYSCALL)
+		return NULL;
 	struct bpf_link *link = bpf_program__attach_trace(p);
 	if (!link)
 		return kern_explain(errno, "following forks and execs in the kernel", "");
@@ -135,11 +163,12 @@ static struct error *load_object(struct kern_sampler *s, const struct kern_optio
 	int errnum;
 
 	TRY(open_programs(s, o));
-	TRY(kern_object_size(s->object, s->possible, o->target));
+	TRY(kern_object_size(s->object, s->possible, o->target, s->in_pid_namespace));
 	choose_programs(s, o->count_only);
 	errnum = load_programs(s);
 	if (errnum)
 		return kern_explain(errnum, "loading the sampling program", kern_object_words());
+	TRY(learn_namespace(s));
 	bpf_object__for_each_map(m, s->object) s->facts.map_bytes += kern_map_bytes(bpf_map__fd(m));
 	bpf_object__for_each_program(p, s->object)
 	{
@@ -263,6 +292,7 @@ static struct error *load(struct kern_sampler *s, const struct kern_options *o)
 	uint64_t started_ns = thread_cpu_ns();
 
 	s->possible = kern_cpus_possible();
+	s->in_pid_namespace = proc_in_pid_namespace();
 	s->ring_bytes = o->ring_bytes ? o->ring_bytes : kern_ring_bytes(s->possible);
 	kern_object_take_words();
 	kern_object_forget_words();

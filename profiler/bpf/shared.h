@@ -15,6 +15,7 @@
 #define KERN_MAX_CPUS	   1024
 #define KERN_SLOTS	   65536 /* a power of two */
 #define KERN_MAX_THREADS   65536 /* that can be chosen with -t, and what they start */
+#define KERN_NUMBERS	   65536 /* of threads, kept over their end; in a pid namespace alone */
 #define KERN_KERNEL_FRAMES 127	 /* the kernel's own limit (kernel.perf_event_max_stack) */
 #define KERN_PART_BYTES	   4096
 #define KERN_PARTS_MAX	   256 /* of a stack: 1 MiB */
@@ -60,7 +61,8 @@ struct kern_maps {
 
 _Static_assert(sizeof(struct kern_maps) == sizeof(struct unwind_mapping), "one array");
 
-/* Who got a slot, for the slots that the kernel program gave out. */
+/* Who got a slot, for the slots that the kernel program gave out. All numbers of processes and
+ * threads are those of the pid namespace that cprof runs in. */
 struct kern_owner {
 	__u32 tgid;
 	__u32 pad;
@@ -82,7 +84,9 @@ struct kern_state {
 	__u64 in_flight_max;
 	__u32 listening; /* 1: user space wants to be woken by a deferred sample; woken, it sets
 			    that again */
-	__u32 pad[9];
+	__u32 pid_level; /* of the namespace that cprof runs in: 0 is the first one ... */
+	__u64 pid_namespace; /* ... and the kernel's address of it */
+	__u32 pad[6];
 };
 
 _Static_assert(sizeof(struct kern_state) == 64, "shared with the kernel");
@@ -145,7 +149,7 @@ struct kern_record {
  */
 struct kern_sample {
 	struct kern_record record;
-	__u32 tgid, tid; /* in the first pid namespace */
+	__u32 tgid, tid;
 	__u32 slot;
 	__u16 kernel_count, user_count;
 	__u32 status; /* enum unwind_status; DEFER: registers and parts of the stack are there */

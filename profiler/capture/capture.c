@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "profiler/capture/session.h"
 #include "profiler/perf/limits.h"
+#include "profiler/process/namespace.h"
 
 #define FREQUENCY_DEFAULT 997
 
@@ -130,6 +131,8 @@ static struct error *start_all(struct capture *c, const struct capture_options *
 	const struct pev_kind *kind;
 	uint64_t asked_hz;
 
+	TRY(proc_check_mount());
+	TRY(session_set_clock());
 	TRY(pev_find_kind(o->event ? o->event : "cpu-clock", &kind));
 	choose_period(c, o, kind, &asked_hz);
 	TRY(backend_open(c, o, kind));

@@ -115,7 +115,10 @@ struct capture {
 	_Atomic uint64_t samples, complete, cut, lost, live_threads, live_targets;
 };
 
-uint64_t session_now(void); /* CLOCK_MONOTONIC, in ns */
+/* CLOCK_MONOTONIC as the kernel's records have it, in ns. In a time namespace it is another one
+ * than cprof's own: set_clock() finds out, and comes first. */
+uint64_t session_now(void);
+struct error *session_set_clock(void) MUST_USE;
 
 /* How long was sampled, and was not between two such times. */
 uint64_t session_elapsed_ns(const struct capture *c);

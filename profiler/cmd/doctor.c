@@ -23,7 +23,7 @@
 #include "profiler/cmd/command.h"
 #include "profiler/perf/explain.h"
 #include "profiler/process/cgroup.h"
-#include "profiler/process/find.h"
+#include "profiler/process/namespace.h"
 
 enum state {
 	STATE_OK,
@@ -47,6 +47,7 @@ struct machine {
 	struct trial user, kernel, everything, cycles;
 	struct kern_limits kern;
 	struct error *ebpf;  /* why the ebpf backend does not run here; NULL: it does */
+	struct error *shut;  /* in namespaces in which nothing can be recorded; NULL: not so */
 	bool kernel_symbols; /* /proc/kallsyms shows addresses */
 	bool secure;	     /* cprof's file is setuid or has capabilities */
 	struct utsname uts;
@@ -105,6 +106,7 @@ static bool kernel_symbols_shown(void)
 static void machine_probe(struct machine *m)
 {
 	const uint64_t clock = PERF_COUNT_SW_CPU_CLOCK, cycles = PERF_COUNT_HW_CPU_CYCLES;
+	int64_t clock_offset_ns;
 
 	*m = (struct machine){
 		.user = { sampling_attr(PERF_TYPE_SOFTWARE, clock, true), "cpu-clock", 0, 0 },
@@ -116,8 +118,9 @@ static void machine_probe(struct machine *m)
 		.secure = getauxval(AT_SECURE) != 0,
 	};
 	m->ebpf = kern_probe();
-	if (!m->ebpf)
-		m->ebpf = proc_check_namespace();
+	m->shut = proc_check_mount();
+	if (!m->shut)
+		m->shut = proc_clock_offset(&clock_offset_ns);
 	kern_limits_read(&m->kern, true);
 	m->limits = m->kern.perf;
 	uname(&m->uts);
@@ -130,11 +133,12 @@ static void machine_probe(struct machine *m)
 static void machine_deinit(struct machine *m)
 {
 	error_free(m->ebpf);
+	error_free(m->shut);
 }
 
 static bool can_record(const struct machine *m)
 {
-	return !m->user.errnum || !m->ebpf;
+	return !m->shut && (!m->user.errnum || !m->ebpf);
 }
 
 static void add_words(struct buf *out, const char *words)
@@ -270,6 +274,24 @@ static void check_seccomp(const struct machine *m, struct finding *f)
 			    "a seccomp filter is there and lets perf_event_open through");
 	} else {
 		buf_add_str(&f->found, "no seccomp filter");
+	}
+}
+
+static void check_namespaces(const struct machine *m, struct finding *f)
+{
+	if (m->shut) {
+		f->state = STATE_NO;
+		add_words(&f->found, error_message(m->shut));
+		add_words(&f->advice, error_hint_of(m->shut));
+	} else if (proc_in_pid_namespace()) {
+		f->state = STATE_INFO;
+		buf_add_str(&f->found,
+			    "a pid namespace (a container): cprof records its processes, and those "
+			    "of namespaces below it, by their numbers here; -a records no others");
+		buf_add_str(&f->advice, "for the whole machine run cprof on the host, or the "
+					"container with --pid=host");
+	} else {
+		buf_add_str(&f->found, "processes have the kernel's own numbers");
 	}
 }
 
@@ -414,7 +436,6 @@ static void add_obstacles(const struct machine *m, struct finding *f)
 		.perf = m->limits, .call_errno = EINVAL, .has_btf = true, .has_loop = 1, .jit = 1
 	};
 	struct kern_limits only[5];
-	struct error *namespace = proc_check_namespace();
 
 	good.perf.call_errno = EINVAL;
 	good.perf.caps = UINT64_MAX;
@@ -444,11 +465,6 @@ static void add_obstacles(const struct machine *m, struct finding *f)
 		}
 		error_free(err);
 	}
-	if (namespace) {
-		add_words(&f->found, error_message(namespace));
-		add_words(&f->advice, error_hint_of(namespace));
-	}
-	error_free(namespace);
 }
 
 static void check_ebpf(const struct machine *m, struct finding *f)
@@ -484,16 +500,16 @@ static void check_whole_machine(const struct machine *m, struct finding *f)
 
 static void check_backend(const struct machine *m, struct finding *f)
 {
-	if (!m->ebpf) {
-		buf_add_str(&f->found, "ebpf: stacks are unwound in the kernel, to their end");
-		return;
-	}
-	if (m->user.errnum) {
+	if (!can_record(m)) {
 		f->state = STATE_NO;
 		buf_add_str(&f->found, "none: nothing can be recorded here");
-		buf_add_str(
-			&f->advice,
-			"see `sampling` above; report, flamegraph and convert work all the same");
+		buf_printf(&f->advice,
+			   "see `%s` above; report, flamegraph and convert work all the same",
+			   m->shut ? "namespaces" : "sampling");
+		return;
+	}
+	if (!m->ebpf) {
+		buf_add_str(&f->found, "ebpf: stacks are unwound in the kernel, to their end");
 		return;
 	}
 	buf_add_str(&f->found, "perf: stacks are copied (64 kB at the most) and unwound by cprof; "
@@ -511,6 +527,7 @@ static const struct check {
 	{ "paranoid", "setting", check_paranoid },
 	{ "privileges", "privileges", check_privileges },
 	{ "seccomp", "seccomp", check_seccomp },
+	{ "namespaces", "namespaces", check_namespaces },
 	{ "lockdown", "lockdown", check_lockdown },
 	{ "ptrace", "ptrace", check_ptrace },
 	{ "pmu", "PMU", check_pmu },
@@ -597,8 +614,8 @@ static struct error *print_json(const struct machine *m, struct finding *finding
 	else
 		json_null(&j);
 	json_key(&j, "backend_reason");
-	if (m->ebpf)
-		json_str(&j, error_message(m->ebpf));
+	if (m->shut || m->ebpf)
+		json_str(&j, error_message(m->shut ? m->shut : m->ebpf));
 	else
 		json_null(&j);
 	json_limits(&j, m);

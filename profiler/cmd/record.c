@@ -31,6 +31,7 @@
 #include "profiler/cmd/sudo_user.h"
 #include "profiler/process/cgroup.h"
 #include "profiler/process/find.h"
+#include "profiler/process/namespace.h"
 
 #define DEFAULT_HZ	 997
 #define DEFAULT_ALL_HZ	 99 /* of -a */
@@ -398,7 +399,9 @@ static char *name_of_target(const struct record *r)
 	case CAPTURE_THREADS:
 		return mem_printf("thread%s %s", strchr(r->threads, ',') ? "s" : "", r->threads);
 	case CAPTURE_ALL:
-		return mem_strdup("all CPUs");
+		return mem_strdup(proc_in_pid_namespace()
+					  ? "all CPUs, processes of this pid namespace"
+					  : "all CPUs");
 	case CAPTURE_CGROUP:
 		return mem_printf("cgroup %s", r->group.name);
 	}

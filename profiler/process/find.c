@@ -13,9 +13,6 @@
 #include "base/file.h"
 #include "base/text.h"
 
-/* The inode of the first pid namespace: PROC_PID_INIT_INO of the kernel. */
-#define FIRST_PID_NAMESPACE 0xeffffffcul
-
 bool proc_ids_add(struct proc_ids *ids, uint32_t id)
 {
 	for (size_t i = 0; i < ids->count; i++)
@@ -164,19 +161,6 @@ bool proc_has_ended(uint32_t pid)
 
 	vec_deinit(&tids);
 	return !lives;
-}
-
-struct error *proc_check_namespace(void)
-{
-	struct stat st;
-
-	if (stat("/proc/self/ns/pid", &st) != 0 || st.st_ino == FIRST_PID_NAMESPACE)
-		return NULL;
-	return error_hint(
-		error_new(ERR_UNSUPPORTED,
-			  "processes have other numbers in here than in the kernel (a pid "
-			  "namespace)"),
-		"run cprof outside of the container, or the container with --pid=host");
 }
 
 /* A number in /proc/PID/status. */

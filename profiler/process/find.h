@@ -35,10 +35,6 @@ void proc_descendants(struct proc_ids *pids);
 /* The process that a thread belongs to; 0 where it is gone. */
 uint32_t proc_of_thread(uint32_t tid);
 
-/* NULL where processes have the numbers that the kernel has for them. A program in the kernel knows
- * no others; everything else in cprof has those of its own pid namespace. */
-struct error *proc_check_namespace(void) MUST_USE;
-
 bool proc_ids_add(struct proc_ids *ids, uint32_t id); /* false: was there already */
 
 #endif

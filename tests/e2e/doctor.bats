@@ -80,7 +80,12 @@ for c in json.load(sys.stdin)["checks"]:
 	[[ $output == *'"btf": false'* ]]
 
 	run unshare --pid --fork --mount-proc "$CPROF_BUILD/cprof" doctor
-	[[ $output == *"limited  eBPF "*"pid namespace"*"--pid=host"* ]]
+	[[ $output == *"info     namespaces "*"a pid namespace"*"--pid=host"*"ok       eBPF "* ]]
+	run unshare --pid --fork "$CPROF_BUILD/cprof" doctor --json
+	[ "$status" = 1 ]
+	[ "$(state_of namespaces <<<"$output")" = no ]
+	[[ $output == *"/proc is that of another pid namespace"*"mount -t proc"* ]]
+	[[ $output == *'"can_record": false'*'"backend": null'* ]]
 }
 
 @test "without privileges: what paranoid 2 hides is named with its fix" {

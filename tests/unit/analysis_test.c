@@ -501,13 +501,16 @@ static void the_kernel_programs_ledger_adds_up(void **state)
 	expect_told(&r, "+ 11 lost + 240 missed + 4 not accounted for\n", true);
 	expect_told(&r, "a lower -F leaves more room", true);
 	expect_told(&r, "samples were missed", false);
-	expect_told(&r, "the CPUs were busy 32.0 % of the time, idle 22.2 %; the rest was missed\n",
+	expect_told(&r,
+		    "the CPUs were busy 70.1 % of the time, idle 22.2 %; 38.0 % outside of cprof's "
+		    "pid namespace; the rest was missed\n",
 		    true);
 	recording_deinit(&r);
 
 	open_scene(&s, true);
 	set_ledger(&s, 3000, 0, 800);
 	recording_set_fact(s.w, "idle_samples", 0);
+	recording_set_fact(s.w, "filtered_samples", 0);
 	recording_set_fact(s.w, "whole_machine", 1);
 	close_scene(&s, &r);
 	expect_told(&r, "samples were missed", true);
@@ -522,7 +525,10 @@ static void the_kernel_programs_ledger_adds_up(void **state)
 	recording_set_fact(s.w, "whole_machine", 1);
 	close_scene(&s, &r);
 	expect_told(&r, " + 800 idle + 0 lost + 0 missed\n", true);
-	expect_told(&r, "the CPUs were busy 33.3 % of the time, idle 26.7 %\n", true);
+	expect_told(&r,
+		    "the CPUs were busy 73.3 % of the time, idle 26.7 %; 40.0 % outside of cprof's "
+		    "pid namespace\n",
+		    true);
 	recording_deinit(&r);
 
 	open_scene(&s, true);

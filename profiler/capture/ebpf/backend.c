@@ -53,7 +53,6 @@ static struct error *ebpf_open(struct capture *c, const struct capture_options *
 		.config = kind->config,
 		.sample_period = c->period,
 	};
-	TRY(proc_check_namespace());
 	TRY(kern_sampler_load(&options, &e->sampler));
 	TRY(side_band_open(&e->side_band));
 	if (o->debug_stacks)

@@ -161,8 +161,16 @@ static void handle_map(struct capture *c, const struct pev_record *r)
 	ebpf_touch_space(c, map_find(&c->model.by_pid, r->pid));
 }
 
+/* In a pid namespace: what is outside of it has no number there. */
+static bool is_foreign(const struct pev_record *r)
+{
+	return r->kind != PEV_RECORD_LOST && (r->pid == 0 || r->pid == UINT32_MAX);
+}
+
 static void handle_side_band(struct capture *c, const struct pev_record *r)
 {
+	if (is_foreign(r))
+		return;
 	switch (r->kind) {
 	case PEV_RECORD_MMAP:
 		handle_map(c, r);

@@ -1,0 +1,28 @@
+/* What of the machine cprof itself is shut into: namespaces in which processes have other numbers
+ * than in the kernel, and clocks another time. */
+#ifndef CPROF_PROCESS_NAMESPACE_H
+#define CPROF_PROCESS_NAMESPACE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+/* Whether processes have other numbers here than the kernel's own. */
+bool proc_in_pid_namespace(void);
+
+/* NULL where /proc shows the processes of cprof's pid namespace by their numbers in it; else the
+ * error says what is there instead, and what to do. */
+struct error *proc_check_mount(void) MUST_USE;
+
+/* The same for a text of /proc/self/status, and cprof's number for itself. Pure. */
+struct error *proc_check_status(const char *status, uint32_t own_pid) MUST_USE;
+
+/* How far CLOCK_MONOTONIC is ahead here of the kernel's, which its records have: a time namespace.
+ */
+struct error *proc_clock_offset(int64_t *ret_ns) MUST_USE;
+
+/* The same for a text of /proc/self/timens_offsets; false where it does not say. Pure. */
+bool proc_clock_offset_parse(const char *text, int64_t *ret_ns);
+
+#endif
