@@ -28,6 +28,7 @@
 #include "profiler/cmd/outputs.h"
 #include "profiler/cmd/record_names.h"
 #include "profiler/cmd/record_watch.h"
+#include "profiler/cmd/show_picture.h"
 #include "profiler/cmd/sudo_user.h"
 #include "profiler/process/cgroup.h"
 #include "profiler/process/find.h"
@@ -48,7 +49,7 @@ struct record {
 	const char *backend, *debug_stacks;
 	uint64_t duration_ns, delay_ns, stack_bytes;
 	const char *stdout_path, *control;
-	bool quiet, wait_all, as_root, user_only;
+	bool quiet, wait_all, as_root, user_only, open;
 	const char *names_word;
 	enum name_style names;
 	double min_complete; /* per cent; 0: no gate */
@@ -61,7 +62,7 @@ struct record {
 	struct proc_cgroup group;
 	struct outputs outputs;
 	struct sudo_user sudo;
-	bool for_sudo_user;
+	bool has_sudo_user, for_sudo_user; /* is known; and the command and the files are theirs */
 	int stdout_fd;
 	struct launch timer;
 	struct watch watch;
@@ -190,6 +191,8 @@ static struct error *parse_command_line(struct record *r, int argc, char **argv,
 		{ "min-complete", 0, OPTION_CALL, "PERCENT",
 		  "exit 1 when fewer of the stacks are complete", &r->min_complete,
 		  set_min_complete },
+		{ "open", 0, OPTION_FLAG, NULL, "show the flame graph when it is there", &r->open,
+		  NULL },
 		{ "as-root", 0, OPTION_FLAG, NULL, "under sudo: run the command as root",
 		  &r->as_root, NULL },
 		{ "debug-stacks", 0, OPTION_STRING, "FILE",
@@ -201,7 +204,6 @@ static struct error *parse_command_line(struct record *r, int argc, char **argv,
 		{ "call-graph", 0, OPTION_CALL, "MODE", NULL, r, accept_call_graph },
 		{ "off-cpu", 0, OPTION_CALL, NULL, NULL, "--off-cpu", refuse_later },
 		{ "wall", 0, OPTION_CALL, NULL, NULL, "--wall", refuse_later },
-		{ "open", 0, OPTION_CALL, NULL, NULL, "--open", refuse_later },
 		{ "help", 'h', OPTION_FLAG, NULL, "this text", ret_help, NULL },
 	};
 	const struct options options = { specs, ARRAY_SIZE(specs), true };
@@ -357,11 +359,15 @@ static struct error *open_stdout(struct record *r)
 
 static struct error *become_careful(struct record *r)
 {
-	if (r->as_root)
+	struct error *err = sudo_user_find(&r->sudo, &r->has_sudo_user);
+
+	if (r->as_root) {
+		error_free(err); /* then nothing is done as that user */
 		return NULL;
-	TRY(sudo_user_find(&r->sudo, &r->for_sudo_user));
-	if (!r->for_sudo_user)
-		return NULL;
+	}
+	r->for_sudo_user = r->has_sudo_user;
+	if (err || !r->for_sudo_user)
+		return err;
 	sink_set_owner(r->sudo.uid, r->sudo.gid);
 	if (!r->quiet && *r->words)
 		fprintf(stderr, "cprof: the command runs as %s (--as-root: as root)\n",
@@ -500,20 +506,40 @@ static struct error *write_files(struct record *r, const struct recording *recor
 	return err;
 }
 
+/* The flame graph; NULL: there is none. */
+static const char *picture_of(const struct record *r)
+{
+	for (size_t i = 0; i < r->outputs.items.count; i++) {
+		const struct output *o = &r->outputs.items.items[i];
+
+		if (o->format && strcmp(o->format->name, "svg") == 0 && strcmp(o->path, "-") != 0)
+			return o->path;
+	}
+	return NULL;
+}
+
+static void show(const struct record *r)
+{
+	const char *picture = picture_of(r);
+
+	if (picture)
+		show_picture(picture, r->has_sudo_user ? &r->sudo : NULL, r->quiet);
+	else
+		fprintf(stderr, "cprof: --open: no flame graph was written: -o FILE.svg does\n");
+}
+
 static void say_files(const struct record *r)
 {
-	const char *picture = NULL;
+	const char *picture = picture_of(r);
 
 	fputs("cprof: wrote", stderr);
 	for (size_t i = 0; i < r->outputs.items.count; i++) {
 		const struct output *o = &r->outputs.items.items[i];
 		fprintf(stderr, "%s %s", i ? "," : "",
 			strcmp(o->path, "-") ? o->path : "standard output");
-		if (!picture && o->format && strcmp(o->format->name, "svg") == 0)
-			picture = o->path;
 	}
 	fputc('\n', stderr);
-	if (picture)
+	if (picture && !r->open)
 		fprintf(stderr, "cprof: look at it with   xdg-open %s\n", picture);
 	if (r->outputs.keep_recording)
 		fprintf(stderr, "cprof: more of it with   cprof report %s  (--json: every count)\n",
@@ -548,6 +574,8 @@ static struct error *write_results(struct record *r, bool *ret_gate_failed)
 	struct error *err = write_files(r, &recording);
 	if (!err && !r->quiet)
 		say_files(r);
+	if (!err && r->open)
+		show(r);
 	*ret_gate_failed = fails_gate(r, &recording);
 	recording_deinit(&recording);
 	return err;
@@ -629,7 +657,7 @@ static void record_deinit(struct record *r)
 	launch_deinit(&r->timer);
 	free(r->ids.items);
 	free(r->group.name);
-	if (r->for_sudo_user)
+	if (r->has_sudo_user)
 		sudo_user_deinit(&r->sudo);
 	if (r->stdout_fd >= 0)
 		close(r->stdout_fd);
