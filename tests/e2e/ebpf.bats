@@ -351,3 +351,9 @@ limit_memory() {
 	cprof record -q --delay 0.5 -o x.cprof --stdout /dev/null "$FIXTURES/burn" 3
 	holds x.cprof 'h["samples"] > 200 and f["deferred_samples"] < h["samples"] / 2'
 }
+
+@test "code made at run time without frame pointers: its stacks are sent a few times, not for ever" {
+	cprof record -q -o x.cprof "$FIXTURES/jit" 2
+	holds x.cprof 's.get("anon_no_fp", 0) > 0.8 * h["samples"] and h["samples"] > 100'
+	holds x.cprof 'f["deferred_samples"] < h["samples"] / 4 and f["map_rescans"] > 0'
+}

@@ -282,6 +282,15 @@ static bool has_memory(enum unwind_status status)
 	       status != UNWIND_EXITING && status != UNWIND_EXEC;
 }
 
+/* The kernel program says itself which samples are of an exec; this one is of what was executed. */
+static void meet_program(struct capture *c, uint32_t process)
+{
+	struct proc_process *p = proc_process_at(&c->model, process);
+
+	if (p->space && p->space->count)
+		p->was_execed = false;
+}
+
 void ebpf_sample(struct capture *c, uint32_t ring, const struct kern_sample *sample)
 {
 	struct ebpf_state *e = ebpf_of(c);
@@ -303,8 +312,10 @@ void ebpf_sample(struct capture *c, uint32_t ring, const struct kern_sample *sam
 	session_begin_sample(c, &s);
 	if (e->debug.file && sample->record.flags & KERN_SAMPLE_REGS)
 		debug_walk(c, &s, sample, stack);
-	if (has_memory(status))
+	if (has_memory(status)) {
+		meet_program(c, s.process);
 		ebpf_want_space(c, s.process);
+	}
 	if (status == UNWIND_DEFER && sample->record.flags & KERN_SAMPLE_REGS) {
 		count = walk_here(c, &s, sample, stack, &status);
 	} else {
