@@ -361,10 +361,14 @@ static __always_inline __u32 take_slot(__u32 tgid, __u64 maps, __u64 mm)
 	return 0;
 }
 
-/* Whoever runs may be a target, whoever its parent is. */
+/* Whoever runs may be a target, whoever its parent is: from when user space has slots for them on,
+ * which is before it looks for those that were there before. */
 static __always_inline int takes_all(void)
 {
-	return target == KERN_TARGET_ALL || target == KERN_TARGET_CGROUP;
+	__u32 zero = 0;
+	const struct kern_state *st = bpf_map_lookup_elem(&state, &zero);
+
+	return (target == KERN_TARGET_ALL || target == KERN_TARGET_CGROUP) && st && st->slots_given;
 }
 
 SEC("tp_btf/sched_process_fork")

@@ -165,6 +165,15 @@ ADDS_UP='l["expected_samples"] > 0 and l["unaccounted_samples"] == 0 and l["prog
 	holds short.cprof 'h["samples"] > 30 and s.get("nomap_novma", 0) <= h["samples"] * 0.01'
 }
 
+@test "-a: begun while others fork, there is room for each" {
+	sh -c 'while :; do /bin/true; done' &
+	started+=($!)
+	for _ in 1 2 3; do
+		cprof record -q -a --duration 0.3 -o x.cprof
+		holds x.cprof 'f["no_slot"] == 0'
+	done
+}
+
 @test "-a: samples of kernel threads are no cut stacks" {
 	for _ in 1 2 3 4 5; do
 		cprof record -q -a -F 1999 -o all.cprof -o all.folded --stdout /dev/null -- \
