@@ -118,6 +118,14 @@ struct {
 	__type(value, __u32);
 } threads SEC(".maps");
 
+/* The group of KERN_TARGET_CGROUP, put in by user space; not there for other targets. */
+struct {
+	__uint(type, BPF_MAP_TYPE_CGROUP_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} cgroup SEC(".maps");
+
 #define KERN_WINDOW_WORDS 512 /* a page of stack */
 #define KERN_FRAME_WORDS  (KERN_KERNEL_FRAMES + UNWIND_MAX_FRAMES + KERN_REGS)
 

@@ -16,8 +16,6 @@
 char licence[] SEC("license") = "Dual MIT/GPL";
 
 const volatile __u32 target = KERN_TARGET_PROCESSES;
-const volatile __u32 cgroup_level = 0;
-const volatile __u64 cgroup_id = 0;
 const volatile __u8 user_only = 0;
 const volatile __u8 debug_stacks = 0;
 
@@ -41,7 +39,7 @@ static __always_inline int find_target(__u32 tgid, __u32 tid, __u32 *ret_slot)
 	if (target == KERN_TARGET_THREADS)
 		return bpf_map_lookup_elem(&threads, &tid) != 0;
 	if (target == KERN_TARGET_CGROUP)
-		return bpf_get_current_ancestor_cgroup_id(cgroup_level) == cgroup_id;
+		return bpf_current_task_under_cgroup(&cgroup, 0) == 1;
 	return 1;
 }
 

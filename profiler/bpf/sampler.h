@@ -34,9 +34,8 @@ struct kern_sampler;
 
 struct kern_options {
 	enum kern_target target;
-	uint64_t cgroup_id;    /* of CGROUP */
-	uint32_t cgroup_level; /* how deep below the root: 0 is the root */
-	bool user_only;	       /* no kernel frames */
+	const char *cgroup;  /* of CGROUP: the folder of the group, of a cgroup2 file system */
+	bool user_only;	     /* no kernel frames */
 	bool debug_stacks;   /* every sample carries its registers and stack, beside what the kernel
 				made of them */
 	bool count_only;     /* runs a program that counts its entries as filtered, and no more: the

@@ -428,8 +428,7 @@ static struct error *start(struct record *r, struct capture **ret, int *ret_stat
 		.target_name = name,
 		.ids = r->ids.items,
 		.id_count = r->ids.count,
-		.cgroup_id = r->group.id,
-		.cgroup_level = r->group.level,
+		.cgroup = r->group.folder,
 		.delay_ns = r->delay_ns,
 		.is_switched = r->control != NULL,
 		.duration_ns = r->duration_ns,
@@ -656,6 +655,7 @@ static void record_deinit(struct record *r)
 	vec_deinit(&r->output_paths);
 	launch_deinit(&r->timer);
 	free(r->ids.items);
+	free(r->group.folder);
 	free(r->group.name);
 	if (r->has_sudo_user)
 		sudo_user_deinit(&r->sudo);

@@ -17,6 +17,7 @@ setup() {
 teardown() {
 	[ -z "$outside" ] || kill $outside 2>/dev/null || true
 	wait
+	[ ! -d "${group:-}" ] || rmdir "$group/inner" "$group"
 }
 
 # Runs a command, or a script of bash, as the first process of a pid namespace.
@@ -130,6 +131,33 @@ processes() { cut -d';' -f1 "$1" | sort -u; }
 		grep -q '^burn;.*;work' x.folded
 		holds x.cprof "$ADDS_UP and h['complete_percent'] > 97"
 	done
+}
+
+@test "--cgroup in a cgroup namespace: its own groups, by their paths there" {
+	mount=$(awk '$(NF - 2) == "cgroup2" { print $5; exit }' /proc/self/mountinfo)
+	[ -n "$mount" ] || skip "no cgroup2 is mounted here"
+	group="$mount/cprof-e2e-$$"
+	mkdir "$group" "$group/inner" 2>/dev/null || { group= && skip "no group can be made below $mount"; }
+	for name in outside above inner; do cp "$FIXTURES/burn" $name; done
+	./outside 600 >/dev/null &
+	outside=$!
+	# the group that a process is in becomes the root of its namespace; a new mount shows it as that
+	cat >within <<-'END'
+		umount -l "$MOUNT" && mount -t cgroup2 none "$MOUNT"
+		./above 600 >/dev/null &
+		sh -c 'echo $$ >"$MOUNT/inner/cgroup.procs" && exec ./inner 600' >/dev/null &
+		cprof record -q --cgroup / --duration 1 -o all.folded -o all.cprof
+		cprof record -q --cgroup inner --duration 1 -o inner.folded -o inner.cprof
+		cprof doctor >doctor
+	END
+	MOUNT=$mount GROUP=$group sh -euc 'echo $$ >"$GROUP/cgroup.procs"
+		exec unshare --pid --fork --mount-proc --kill-child --cgroup bash -eu within'
+	processes all.folded >names
+	grep -qx above names && grep -qx inner names && ! grep -qx outside names
+	[ "$(processes inner.folded)" = inner ]
+	holds all.cprof "$ADDS_UP and r['target'] == 'cgroup /' and f['filtered_samples'] > 0"
+	holds inner.cprof "$ADDS_UP and r['target'] == 'cgroup /inner' and h['complete_percent'] > 98"
+	grep -q "ok  *-a, --cgroup  *-a and --cgroup" doctor
 }
 
 @test "/proc of another pid namespace, or none: refused, and nothing was run" {

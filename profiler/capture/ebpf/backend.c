@@ -38,8 +38,7 @@ static struct error *ebpf_open(struct capture *c, const struct capture_options *
 	struct ebpf_state *e = mem_calloc(1, sizeof(*e));
 	struct kern_options options = {
 		.target = target_of(o->target),
-		.cgroup_id = o->cgroup_id,
-		.cgroup_level = o->cgroup_level,
+		.cgroup = o->cgroup,
 		.user_only = o->user_only,
 		.debug_stacks = o->debug_stacks != NULL,
 		.ring_bytes = o->ring_bytes,
