@@ -32,6 +32,7 @@
 #include "profiler/cmd/sudo_user.h"
 #include "profiler/process/cgroup.h"
 #include "profiler/process/find.h"
+#include "profiler/process/held.h"
 #include "profiler/process/namespace.h"
 
 #define DEFAULT_HZ	 997
@@ -451,6 +452,18 @@ static struct error *start(struct record *r, struct capture **ret, int *ret_stat
 	return err;
 }
 
+/* Where nothing comes until somebody does something. */
+static void say_held(const struct record *r)
+{
+	for (size_t i = 0; i < r->ids.count && !r->quiet && r->target == CAPTURE_PROCESSES; i++) {
+		struct buf words = { 0 };
+
+		if (proc_is_held(r->ids.items[i], &words))
+			fprintf(stderr, "cprof: %s\n", buf_str(&words));
+		buf_deinit(&words);
+	}
+}
+
 /* Where nothing but the user ends it. */
 static void say_endless(const struct record *r)
 {
@@ -562,14 +575,27 @@ static bool fails_gate(const struct record *r, const struct recording *recording
 	return true;
 }
 
+/* The recording was written without an error: where it is not there any more, or is no recording,
+ * that is somebody else's doing. */
+static struct error *read_back(const char *path, struct file_bytes *bytes, struct recording *ret)
+{
+	struct error *err = file_map(path, bytes);
+
+	if (!err)
+		err = recording_read(bytes->data, bytes->size, ret);
+	if (!err)
+		return NULL;
+	return error_hint(error_prefix(err, "reading %s back", path),
+			  "was it removed, or changed, while it was written?");
+}
+
 /* Reads the finished recording back and makes the files from it. */
 static struct error *write_results(struct record *r, bool *ret_gate_failed)
 {
 	CLEANUP(file_bytes_deinit) struct file_bytes bytes = { 0 };
 	struct recording recording;
 
-	TRY(file_map(r->outputs.recording, &bytes));
-	TRY(recording_read(bytes.data, bytes.size, &recording));
+	TRY(read_back(r->outputs.recording, &bytes, &recording));
 	struct error *err = write_files(r, &recording);
 	if (!err && !r->quiet)
 		say_files(r);
@@ -631,6 +657,7 @@ static struct error *run_session(struct record *r, int *ret_status)
 		capture_destroy(c);
 		return err;
 	}
+	say_held(r);
 	say_endless(r);
 	watch_run(&r->watch, c, &r->timer);
 	capture_stop(c);
