@@ -362,7 +362,10 @@ limit_memory() {
 }
 
 @test "code made at run time without frame pointers: its stacks are sent a few times, not for ever" {
-	cprof record -q -o x.cprof "$FIXTURES/jit" 2
+	run cprof record -o x.cprof "$FIXTURES/jit" 2
+	echo "$output"
+	[ "$status" -eq 0 ]
+	[[ $output == *"anon_no_fp: "*"-XX:+PreserveFramePointer"* ]]
 	holds x.cprof 's.get("anon_no_fp", 0) > 0.8 * h["samples"] and h["samples"] > 100'
 	holds x.cprof 'f["deferred_samples"] < h["samples"] / 4 and f["map_rescans"] > 0'
 }
