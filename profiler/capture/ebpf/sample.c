@@ -217,10 +217,9 @@ static uint32_t walk_here(struct capture *c, const struct session_sample *s,
 	e->cut_deferred += *status == UNWIND_DEFER_CUT;
 	if (is_calm)
 		ebpf_watch(c, s->time_ns);
-	/* /proc was asked, and had nothing new to tell; or the kernel told of everything */
-	if ((c->model.stats.rescans > rescans ||
-	     proc_process_at(&c->model, s->process)->was_execed) &&
-	    session_wants_a_look(result.status) && are_current(c, sample, s->process))
+	/* /proc was asked, and had nothing new to tell */
+	if (c->model.stats.rescans > rescans && session_wants_a_look(result.status) &&
+	    are_current(c, sample, s->process))
 		ebpf_settle_maps(c, sample->maps);
 	touch_stack(c, s, result.status, result.fault_address);
 	e->walk_ns += thread_cpu_ns() - begun;
