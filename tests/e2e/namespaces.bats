@@ -67,11 +67,11 @@ processes() { cut -d';' -f1 "$1" | sort -u; }
 		cprof record -q -p below --duration 1 -o below.cprof -o below.folded
 		echo $burner >number
 		pgrep -x below >>number'
-	holds x.cprof "$ADDS_UP and h['complete_percent'] > 98 and h['samples'] > 20"
+	holds x.cprof "$ADDS_UP and h['complete_percent'] > 98 and h['samples'] > 0"
 	cprof convert x.cprof --fold-pid -o x.folded
 	[ "$(processes x.folded)" = "burn-$(head -1 number)" ]
 	[ "$(processes named.folded)" = burn ]
-	holds below.cprof "$ADDS_UP and h['complete_percent'] > 98 and h['samples'] > 20"
+	holds below.cprof "$ADDS_UP and h['complete_percent'] > 98 and h['samples'] > 0"
 	cprof convert below.cprof --fold-pid -o below.folded
 	[ "$(processes below.folded)" = "below-$(tail -1 number)" ]
 }
@@ -125,7 +125,7 @@ processes() { cut -d';' -f1 "$1" | sort -u; }
 			else
 				$before >tid &
 				until [ -s tid ]; do sleep 0.05; done
-				cprof record -q -t "$(head -1 tid)" --duration 2 -o x.cprof -o x.folded
+				cprof record -q -t "$(head -1 tid)" -o x.cprof -o x.folded
 			fi'
 		grep -q '^thread_exec;.*;work_before' x.folded
 		grep -q '^burn;.*;work' x.folded
