@@ -186,3 +186,20 @@ processes() { cut -d';' -f1 "$1" | sort -u; }
 		holds x.cprof "$ADDS_UP and f['deferred_samples'] < h['samples'] / 2 and h['complete_percent'] > 98"
 	done
 }
+
+@test "a user namespace: perf, and why, in words that fit" {
+	unshare --user --map-root-user true 2>/dev/null || skip "no user namespace can be made here"
+	shut() { inside unshare --user --map-root-user "$@"; }
+	run shut cprof record -o x.cprof --stdout /dev/null "$FIXTURES/burn" 1
+	echo "$output"
+	[ "$status" -eq 0 ] || [[ $output == *"on the host, sudo sysctl kernel.perf_event_paranoid=2"* ]]
+	[ "$status" -ne 0 ] || [[ $output == *$'\nbackend perf, not ebpf: '*"user namespace (a rootless container?)"* ]]
+	run shut cprof record -a -o y.cprof -- touch ran
+	[ "$status" -eq 1 ]
+	[[ $output == "cprof: -a: "*"user namespace"*"on the host"*"docker run --userns=host"* ]]
+	[ ! -e ran ]
+	run shut cprof doctor
+	[[ $output == *"limited  eBPF "*"user namespace"*"docker run --userns=host"* ]]
+	[[ $output == *"limited  other programs "*"run cprof on the host"* ]]
+	[[ $output != *"sudo cprof"* ]]
+}
