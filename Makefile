@@ -198,6 +198,14 @@ asan: ## the same tests under AddressSanitizer and UBSan, in build/asan
 	$(Q)UBSAN_OPTIONS=print_stacktrace=1 \
 		tests/run --build build/asan --kinds unit,e2e,fuzz,golden --limit 900 --only '$(T)'
 
+TSAN = BUILD=build/tsan CFLAGS='-O1 -g -fno-omit-frame-pointer' SANITIZE='-fsanitize=thread'
+.PHONY: tsan
+tsan: ## tests of what runs in several threads (capture) under ThreadSanitizer, in build/tsan (T=NAME: one)
+	@scripts/install-deps build check
+	$(Q)$(MAKE_ALSO) $(TSAN) check-build
+	$(Q)for t in $(or $(T),unit/backlog_test unit/capture_test e2e/ebpf); do \
+		TSAN_OPTIONS=halt_on_error=0:exitcode=66 tests/run --build build/tsan --kinds unit,e2e --limit 900 --only $$t || exit 1; done
+
 # --- oracles that take too long for `check` ---
 $(BUILD)/tests/oracle/%: $(BUILD)/tests/oracle/%.o $(ARCHIVES)
 	$(call say,LINK,$@)

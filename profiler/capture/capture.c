@@ -182,11 +182,15 @@ struct error *capture_start(const struct capture_options *o, struct capture **re
 /* The delay is over. */
 static void begin_late(struct capture *c)
 {
+	struct error *err;
+
 	if (c->target == CAPTURE_COMMAND && launch_has_ended(&c->launch, false))
 		return;
-	c->error = attach(c);
-	if (c->error)
-		c->failed = true;
+	err = attach(c);
+	if (!err)
+		return; /* the drain runs, and an error is its */
+	c->error = err;
+	c->failed = true;
 }
 
 void capture_switch(struct capture *c, bool on)
