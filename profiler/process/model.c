@@ -14,6 +14,7 @@
 #define NONE		   UINT32_MAX
 #define CHECK_EVERY_MIN_NS 10000000ull
 #define CHECK_EVERY_MAX_NS 1000000000ull
+#define SHORT_NS	   50000000ull
 #define LATE_NS		   2000000000ull /* no sample comes so long after a thread's end */
 
 static uint64_t mount_namespace_of(const char *pid)
@@ -239,6 +240,7 @@ uint32_t proc_model_thread(struct proc_model *m, uint32_t pid, uint32_t tid, uin
 {
 	uint32_t index = find_thread(m, pid, tid), process;
 
+	m->asked_ns = time_ns;
 	if (index != NONE)
 		return index;
 	process = proc_model_process(m, pid, time_ns);
@@ -576,6 +578,8 @@ static void identify(struct proc_model *m, struct proc_process *p)
 	uint64_t mnt;
 
 	p->identity_known = true;
+	if (!p->live_threads)
+		return;
 	snprintf(path, sizeof(path), "/proc/%u/status", p->pid);
 	err = file_read_proc(path, 16384, &status, NULL);
 	if (err) {
@@ -598,8 +602,6 @@ static void identify(struct proc_model *m, struct proc_process *p)
 /* Its parent is in the recording, or unknown. */
 static void record_process(struct proc_model *m, struct proc_process *p)
 {
-	if (!p->identity_known)
-		identify(m, p);
 	p->id = recording_add_process(
 		m->writer,
 		&(struct recording_process){
@@ -612,18 +614,45 @@ static void record_process(struct proc_model *m, struct proc_process *p)
 		});
 }
 
+/* Reads who it is, if that is not known yet. A short program is not asked: it is taken for its
+ * parent's kin, until it has run for a while. */
+static void find_identity(struct proc_model *m, struct proc_process *p)
+{
+	uint32_t uid = p->uid, ns_pid = p->ns_pid, root = p->root;
+
+	if (p->identity_known || (p->parent != NONE && m->asked_ns < p->start_ns + SHORT_NS))
+		return;
+	identify(m, p);
+	if (!p->id)
+		return;
+	p->was_recorded_unknown = false;
+	if (p->uid == uid && p->root == root && (p->ns_pid == ns_pid || p->ns_pid == p->pid))
+		return;
+	/* once more, with what is known now */
+	p->id = p->jit_file = 0;
+	p->epoch = ++m->last_epoch;
+	map_deinit(&p->recorded);
+	p->recorded = (struct map){ 0 };
+}
+
 static uint32_t process_id(struct proc_model *m, uint32_t process)
 {
+	struct proc_process *p = proc_process_at(m, process);
 	VEC(uint32_t) line = { 0 };
 
+	if (!p->id || p->was_recorded_unknown)
+		find_identity(m, p);
 	/* No recursion: where each forks the next, a line of descent has any length. The limit is
 	 * for a circle, which lost records and numbers that come back can make. */
 	for (uint32_t i = process;
 	     i != NONE && !proc_process_at(m, i)->id && line.count < m->processes.count;
 	     i = proc_process_at(m, i)->parent)
 		vec_push(&line, i);
-	while (line.count)
-		record_process(m, proc_process_at(m, line.items[--line.count]));
+	while (line.count) {
+		p = proc_process_at(m, line.items[--line.count]);
+		p->was_recorded_unknown = !p->identity_known;
+		record_process(m, p);
+	}
 	vec_deinit(&line);
 	return proc_process_at(m, process)->id;
 }
@@ -631,10 +660,10 @@ static uint32_t process_id(struct proc_model *m, uint32_t process)
 uint32_t proc_model_thread_id(struct proc_model *m, uint32_t thread)
 {
 	struct proc_thread *t = proc_thread_at(m, thread);
+	uint32_t process = process_id(m, t->process);
 
-	if (!t->id) {
-		uint32_t process = process_id(m, t->process);
-
+	if (!t->id || t->process_id != process) {
+		t->process_id = process;
 		t->id = recording_add_thread(
 			m->writer, &(struct recording_thread){ .process = process, .tid = t->tid });
 		record_comm(m, t);

@@ -32,6 +32,7 @@ struct proc_process {
 
 	/* who it is: read from /proc once it matters, else the parent's */
 	bool identity_known;
+	bool was_recorded_unknown; /* before that */
 	uint32_t uid, ns_pid;
 	uint32_t root; /* string */
 
@@ -50,9 +51,10 @@ struct proc_thread {
 	uint64_t comm_ns;
 	uint64_t ended_ns;
 	bool has_ended;
-	bool is_queued; /* in proc_model.ended */
-	bool was_told;	/* its start was: what samples its parent samples it too */
-	uint32_t id;	/* in the recording; 0: not there yet */
+	bool is_queued;	     /* in proc_model.ended */
+	bool was_told;	     /* its start was: what samples its parent samples it too */
+	uint32_t id;	     /* in the recording; 0: not there yet */
+	uint32_t process_id; /* ... as a thread of that process there */
 };
 
 struct proc_model {
@@ -72,7 +74,8 @@ struct proc_model {
 		uint64_t rescans;
 		uint64_t late; /* told after something later was */
 	} stats;
-	uint64_t latest_ns;
+	uint64_t latest_ns; /* of what was told */
+	uint64_t asked_ns;  /* the last time that proc_model_thread() was called with */
 };
 
 void proc_model_init(struct proc_model *m, struct unwind_tables *tables,

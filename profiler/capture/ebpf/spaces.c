@@ -21,11 +21,11 @@
 
 #define ORDER_MIN	 7 /* 15 mappings */
 #define WORDS_EACH	 (sizeof(struct unwind_mapping) / sizeof(uint32_t))
-#define RECLAIM_EVERY_NS 500000000ull
-#define PRUNE_FROM	 512 /* mappings */
+#define RECLAIM_EVERY_NS 2000000000ull /* each time, all slots are looked at */
+#define PRUNE_FROM	 512	       /* mappings */
 #define PRUNE_EVERY_NS	 100000000ull
 #define CALM_NS		 500000000ull
-#define RECLAIM_AT_ONCE	 256 /* arrays and slots */
+#define RECLAIM_AT_ONCE	 2048 /* arrays and slots */
 
 _Static_assert((UNWIND_MAX_MAPPINGS + 1) * WORDS_EACH <= 1u << (EBPF_ORDERS - 1),
 	       "an array has an order");
