@@ -93,6 +93,7 @@ struct error *kern_object_size(struct bpf_object *object, uint32_t cpus, enum ke
 
 	for (size_t i = 0; i < ARRAY_SIZE(by_cpu); i++)
 		TRY(set_entries(object, by_cpu[i], cpus));
+	TRY(set_entries(object, "desks", 2 * cpus));
 	if (target != KERN_TARGET_THREADS)
 		TRY(set_entries(object, "threads", 1));
 	if (target != KERN_TARGET_CGROUP)

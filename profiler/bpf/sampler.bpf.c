@@ -9,8 +9,8 @@
 #include <linux/bpf.h>
 #include <linux/bpf_perf_event.h>
 
+#include "profiler/bpf/aside.bpf.h"
 #include "profiler/bpf/pids.bpf.h"
-#include "profiler/bpf/send.bpf.h"
 #include "profiler/bpf/walk.bpf.h"
 
 char licence[] SEC("license") = "Dual MIT/GPL";
@@ -209,6 +209,12 @@ static __always_inline void count_time(const struct kern_scratch *k, struct kern
 	}
 }
 
+static __always_inline int lacks_page(const struct kern_scratch *k, __u32 status)
+{
+	return status == UNWIND_EFAULT_RA || status == UNWIND_EFAULT_FP ||
+	       status == UNWIND_EFAULT_DEREF || (status == UNWIND_DEFER && k->out.has_holes);
+}
+
 /* A target's sample, from its registers to the ring. */
 static __always_inline void take_sample(struct bpf_perf_event_data *ctx, struct kern_scratch *k,
 					struct kern_counters *c, void *ring, __u32 slot,
@@ -244,11 +250,14 @@ static __always_inline void take_sample(struct bpf_perf_event_data *ctx, struct 
 	if (status == UNWIND_DEFER || (debug_stacks && k->maps)) {
 		k->out.part.record = k->sample.record;
 		k->out.part.record.kind = KERN_RECORD_PART;
+		k->out.enough = NO_LIMIT;
 		send_stack(&k->out, c, ring, task);
 		k->sample.parts = k->out.parts;
 		k->sample.record.flags |= k->out.flags;
 		add_regs(k);
 	}
+	if (in_kernel && lacks_page(k, status) && promise_later(task, &k->out))
+		k->sample.record.flags |= KERN_SAMPLE_LATER;
 	if (!emit(k, ring)) {
 		c->ring_full++;
 		c->other_ns += bpf_ktime_get_ns() - started_ns;
@@ -422,6 +431,21 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_tid)
 		if (bpf_map_update_elem(&processes, &tgid, &new, BPF_ANY))
 			no_room();
 	}
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(on_exit, struct task_struct *task)
+{
+	struct pid_numbers own;
+	__u32 slot;
+
+	if (!task->mm || task->flags & (PF_KTHREAD | PF_IO_WORKER | PF_USER_WORKER) ||
+	    is_in_execve(task, 0))
+		return 0;
+	own = numbers_of(task);
+	if (own.tgid && find_target(own.tgid, own.tid, &slot))
+		send_last(task, own);
 	return 0;
 }
 

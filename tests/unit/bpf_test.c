@@ -92,11 +92,13 @@ static void take(struct drained *d, uint32_t ring, uint32_t tgid, const struct k
 {
 	const struct kern_sample *s = (const struct kern_sample *)r;
 
-	if (r->kind == KERN_RECORD_PART) {
+	if (r->kind == KERN_RECORD_PART || r->kind == KERN_RECORD_ASIDE_PART) {
 		d->parts++;
 		d->bytes_of_parts += ((const struct kern_part *)r)->size;
 		return;
 	}
+	if (r->kind == KERN_RECORD_LAST || r->kind == KERN_RECORD_LATER)
+		return;
 	assert_int_equal(r->kind, KERN_RECORD_SAMPLE);
 	d->samples++;
 	d->of_target += s->tgid == tgid;

@@ -244,9 +244,12 @@ static void ebpf_close(struct capture *c)
 	ebpf_toucher_destroy(e->toucher);
 	ebpf_spaces_deinit(&e->spaces);
 	intake_destroy(e->intake);
+	ebpf_asides_deinit(&e->asides);
 	side_band_close(&e->side_band);
-	for (uint32_t i = 0; i < e->ring_count; i++)
+	for (uint32_t i = 0; i < e->ring_count; i++) {
 		free(e->rings[i].stack.bytes);
+		free(e->rings[i].aside.bytes);
+	}
 	free(e->rings);
 	vec_deinit(&e->new_slots);
 	vec_deinit(&e->endings);

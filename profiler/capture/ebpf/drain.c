@@ -66,6 +66,22 @@ static bool is_in_exec(struct capture *c, const struct ebpf_ending *e)
 	return p->was_execed && p->space && !p->space->count && !proc_has_ended(e->pid);
 }
 
+/* A process gives its memory back, which takes long if there is much of it, or no CPU is free: its
+ * samples want to know what was mapped until it is done, and those of before that are handled. */
+static bool is_exiting(struct capture *c, struct ebpf_ending *e)
+{
+	const struct proc_process *p;
+
+	if (e->is_over || !is_known(c, e->pid) || !ebpf_has_last(c, e->pid, e->tid))
+		return false;
+	p = proc_process_at(&c->model, map_find(&c->model.by_pid, e->pid));
+	if (p->live_threads != 1)
+		return false;
+	e->is_over = proc_has_ended(e->pid);
+	e->time_ns = session_now() - (e->is_over ? END_DELAY_NS : 0);
+	return true;
+}
+
 /* The kernel tells of a thread's end (since 6.16) while that still has its memory: samples may
  * follow, which want to know what was mapped. */
 static void end_threads(struct capture *c, uint64_t now_ns)
@@ -76,7 +92,9 @@ static void end_threads(struct capture *c, uint64_t now_ns)
 	       e->endings.items[e->endings_taken].time_ns + END_DELAY_NS <= now_ns) {
 		struct ebpf_ending ending = e->endings.items[e->endings_taken++];
 
-		if (now_ns != UINT64_MAX && is_in_exec(c, &ending)) {
+		if (now_ns != UINT64_MAX && is_exiting(c, &ending)) {
+			vec_push(&e->endings, ending);
+		} else if (now_ns != UINT64_MAX && is_in_exec(c, &ending)) {
 			/* its first mapping, or its end, comes yet */
 			ending.time_ns = now_ns;
 			vec_push(&e->endings, ending);
@@ -182,7 +200,9 @@ static void handle_side_band(struct capture *c, const struct pev_record *r)
 		handle_fork(c, r);
 		break;
 	case PEV_RECORD_EXIT:
-		vec_push(&ebpf_of(c)->endings, (struct ebpf_ending){ r->pid, r->tid, r->time });
+		vec_push(
+			&ebpf_of(c)->endings,
+			((struct ebpf_ending){ .pid = r->pid, .tid = r->tid, .time_ns = r->time }));
 		break;
 	case PEV_RECORD_LOST:
 		ebpf_of(c)->side_band_lost += r->lost;
@@ -196,8 +216,10 @@ static void handle_side_band(struct capture *c, const struct pev_record *r)
 
 static void handle_samples(struct capture *c, uint32_t ring, const struct kern_record *r)
 {
-	if (r->kind == KERN_RECORD_PART)
+	if (r->kind == KERN_RECORD_PART || r->kind == KERN_RECORD_ASIDE_PART)
 		ebpf_part(c, ring, (const struct kern_part *)r);
+	else if (r->kind == KERN_RECORD_LAST || r->kind == KERN_RECORD_LATER)
+		ebpf_aside(c, ring, (const struct kern_aside *)r);
 	else if (r->kind == KERN_RECORD_SAMPLE)
 		ebpf_sample(c, ring, (const struct kern_sample *)r);
 }
@@ -283,6 +305,7 @@ static void handle_until(struct capture *c, uint64_t until_ns)
 			c->last_record_ns = time;
 	}
 	end_threads(c, until_ns);
+	ebpf_tend_asides(c, until_ns);
 	free(s.times);
 	e->drained_ns = until_ns;
 }
