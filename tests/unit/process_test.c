@@ -487,10 +487,14 @@ static void places_are_addresses_of_the_file(void **state)
 {
 	struct fixture *f = *state;
 	struct proc_model *m = &f->model;
-	uint32_t process = proc_model_process(m, (uint32_t)getpid(), 1000), file, again;
+	struct timespec now; /* a file is that of a mapping if it has not changed since */
+	uint32_t process, file, again;
 	uint64_t here = (uint64_t)(uintptr_t)&places_are_addresses_of_the_file, bias, address;
 	struct recording r;
 
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	process = proc_model_process(m, (uint32_t)getpid(),
+				     (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec);
 	dl_iterate_phdr(first_bias, &bias);
 
 	uint32_t i = proc_space_find(proc_process_at(m, process)->space, here);
