@@ -51,7 +51,8 @@ struct task_struct {
 	struct pid *thread_pid;
 	struct signal_struct *signal;
 	struct mm_struct *mm;
-	__u64 start_time;
+	struct task_struct *group_leader;
+	__u64 start_time, start_boottime;
 	unsigned int in_execve : 1;
 };
 

@@ -28,10 +28,31 @@ static __always_inline struct kern_counters *own_counters(void)
 
 /* --- who --- */
 
+/* Whether an entry is about the task's process: the number may have been another one's. */
+static __always_inline int is_same_process(struct kern_process *p, struct task_struct *task)
+{
+	struct task_struct *leader = task->group_leader;
+
+	if (p->start_time)
+		return p->start_time == leader->start_time;
+	if (p->start_ticks && p->start_ticks != leader->start_boottime / KERN_TICK_NS)
+		return 0;
+	p->start_time = leader->start_time;
+	return 1;
+}
+
+/* The entry of the task's process, which has this number. */
+static __always_inline struct kern_process *find_process(struct task_struct *task, __u32 tgid)
+{
+	struct kern_process *p = bpf_map_lookup_elem(&processes, &tgid);
+
+	return p && is_same_process(p, task) ? p : 0;
+}
+
 /* The slot of the running process, 0 without one. False: no target. */
 static __always_inline int find_target(__u32 tgid, __u32 tid, __u32 *ret_slot)
 {
-	struct kern_process *p = bpf_map_lookup_elem(&processes, &tgid);
+	struct kern_process *p = find_process(bpf_get_current_task_btf(), tgid);
 
 	*ret_slot = p && p->armed ? p->slot : 0;
 	if (target == KERN_TARGET_PROCESSES)
@@ -127,11 +148,12 @@ static __always_inline __u32 check_memory(struct kern_scratch *k, struct task_st
 					  __u32 index, int in_kernel)
 {
 	struct kern_slot *slot = bpf_map_lookup_elem(&slots, &index);
+	const struct kern_owner *owner = bpf_map_lookup_elem(&owners, &index);
 	__u64 mm = (__u64)task->mm;
 
 	k->maps = 0;
-	if (!slot || !index)
-		return UNWIND_DEFER;
+	if (!slot || !owner || !index || owner->tgid != k->sample.tgid)
+		return UNWIND_DEFER; /* it was given back, and is another's by now */
 	if (!slot->mm && !is_in_execve(task, in_kernel))
 		slot->mm = mm;
 	if (slot->mm != mm)
@@ -334,7 +356,7 @@ static __always_inline void no_room(void)
 }
 
 /* A free slot, 0: there is none. */
-static __always_inline __u32 take_slot(__u32 tgid, __u64 maps, __u64 mm)
+static __always_inline __u32 take_slot(__u32 tgid, __u64 maps, __u64 mm, __u32 memory_of)
 {
 	struct kern_state *st;
 	struct kern_owner *owner;
@@ -361,6 +383,7 @@ static __always_inline __u32 take_slot(__u32 tgid, __u64 maps, __u64 mm)
 		slot->mm = mm; /* first: who had it before may look at it */
 		slot->maps = maps;
 		owner->tgid = tgid;
+		owner->memory_of = memory_of;
 		owner->time_ns = bpf_ktime_get_ns();
 		return at;
 	}
@@ -384,7 +407,7 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 	struct kern_process new = { .armed = 1 }, *p;
 	struct pid_numbers from = numbers_of(parent), to = numbers_of(child);
 	struct kern_slot *slot = 0;
-	__u32 one = 1, index;
+	__u32 one = 1, index, memory_of = child->mm == parent->mm ? from.tgid : 0;
 	__u64 maps = 0;
 
 	if (target == KERN_TARGET_THREADS && bpf_map_lookup_elem(&threads, &from.tid) &&
@@ -392,7 +415,7 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 		no_room();
 	if (child->pid != child->tgid)
 		return 0;
-	p = bpf_map_lookup_elem(&processes, &from.tgid);
+	p = find_process(parent, from.tgid);
 	if (!to.tgid || !(takes_all() || (p && p->armed)))
 		return 0;
 	if (p) {
@@ -402,7 +425,7 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 	/* of another memory: the parent's end was told too early, and it is another process's */
 	if (slot && (!slot->mm || slot->mm == (__u64)parent->mm))
 		maps = slot->maps;
-	new.slot = take_slot(to.tgid, maps, (__u64)child->mm);
+	new.slot = take_slot(to.tgid, maps, (__u64)child->mm, memory_of);
 	new.start_time = child->start_time;
 	if (bpf_map_update_elem(&processes, &to.tgid, &new, BPF_ANY))
 		no_room();
@@ -414,7 +437,7 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_tid)
 {
 	__u32 tgid = numbers_of(task).tgid, one = 1, tid;
 	struct kern_process new = { .armed = 1 };
-	struct kern_process *p = bpf_map_lookup_elem(&processes, &tgid);
+	struct kern_process *p = find_process(task, tgid);
 
 	/* the thread that execs becomes the process's first */
 	if (target == KERN_TARGET_THREADS && old_tid != task->pid) {
@@ -423,11 +446,11 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_tid)
 			bpf_map_update_elem(&threads, &tgid, &one, BPF_ANY);
 	}
 	if (p) {
-		p->slot = take_slot(tgid, 0, (__u64)task->mm);
+		p->slot = take_slot(tgid, 0, (__u64)task->mm, 0);
 		p->armed = 1;
 	} else if (tgid && takes_all()) {
 		new.start_time = task->start_time;
-		new.slot = take_slot(tgid, 0, (__u64)task->mm);
+		new.slot = take_slot(tgid, 0, (__u64)task->mm, 0);
 		if (bpf_map_update_elem(&processes, &tgid, &new, BPF_ANY))
 			no_room();
 	}
@@ -466,7 +489,7 @@ int BPF_PROG(on_free, struct task_struct *task)
 		return 0;
 	p = bpf_map_lookup_elem(&processes, &number);
 	/* the number may be another process's by now */
-	if (p && (!p->start_time || p->start_time == task->start_time))
+	if (p && is_same_process(p, task))
 		bpf_map_delete_elem(&processes, &number);
 	return 0;
 }

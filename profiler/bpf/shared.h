@@ -65,16 +65,21 @@ _Static_assert(sizeof(struct kern_maps) == sizeof(struct unwind_mapping), "one a
  * threads are those of the pid namespace that cprof runs in. */
 struct kern_owner {
 	__u32 tgid;
-	__u32 pad;
-	__u64 time_ns; /* of the fork or exec */
+	__u32 memory_of; /* the process whose memory it has too (vfork, clone with CLONE_VM): what
+			    one maps, both have; 0: its own alone */
+	__u64 time_ns;	 /* of the fork or exec; 0: user space gave the slot out */
 };
 
 /* Value of the hash `processes`, by tgid. */
 struct kern_process {
 	__u32 slot;
-	__u32 armed;	  /* 0: from its next exec on */
-	__u64 start_time; /* of the task, as the kernel program sees it; 0: was there before */
+	__u32 armed;	   /* 0: from its next exec on */
+	__u64 start_time;  /* of the task, as the kernel program sees it; 0: was there before */
+	__u64 start_ticks; /* of what was there before: as /proc shows it, so that another process
+			      of the same number is not taken for it; 0: unknown */
 };
+
+#define KERN_TICK_NS 10000000ull /* of /proc: USER_HZ is 100 on every machine */
 
 /* Shared state, one for all CPUs, mapped by user space. */
 struct kern_state {

@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "profiler/process/find.h"
 #include "profiler/process/maps.h"
 
 #define NONE		   UINT32_MAX
@@ -112,6 +113,7 @@ static uint32_t add_process(struct proc_model *m, uint32_t pid, uint32_t parent,
 		.pid = pid,
 		.parent = NONE,
 		.leader = NONE,
+		.memory_next = index,
 		.serial = ++m->last_serial,
 		.epoch = ++m->last_epoch,
 		.start_ns = time_ns,
@@ -200,7 +202,8 @@ static bool scan_maps(struct proc_model *m, uint32_t process, uint64_t time_ns)
 		struct proc_file_key key = { .path = map->path,
 					     .major = map->major,
 					     .minor = map->minor,
-					     .inode = map->inode };
+					     .inode = map->inode,
+					     .pid = p->pid };
 		uint32_t found = proc_space_find(p->space, map->start);
 
 		if (found != NONE && p->space->unwind[found].start == map->start &&
@@ -238,15 +241,19 @@ uint32_t proc_model_find_thread(const struct proc_model *m, uint32_t tid)
 
 uint32_t proc_model_thread(struct proc_model *m, uint32_t pid, uint32_t tid, uint64_t time_ns)
 {
-	uint32_t index = find_thread(m, pid, tid), process;
+	uint32_t index = find_thread(m, pid, tid), leader = NONE, process;
 
 	m->asked_ns = time_ns;
 	if (index != NONE)
 		return index;
 	process = proc_model_process(m, pid, time_ns);
 	if (tid != pid && proc_process_at(m, process)->leader == NONE)
-		add_thread(m, process, pid, read_comm(m, pid, pid), time_ns);
-	return add_thread(m, process, tid, read_comm(m, pid, tid), time_ns);
+		leader = add_thread(m, process, pid, read_comm(m, pid, pid), time_ns);
+	index = add_thread(m, process, tid, read_comm(m, pid, tid), time_ns);
+	/* its end may have been told before anything was known of it */
+	if (leader != NONE && proc_thread_has_ended(pid, pid))
+		proc_model_end(m, leader);
+	return index;
 }
 
 void proc_model_fork(struct proc_model *m, uint32_t pid, uint32_t ppid, uint32_t tid, uint32_t ptid,
@@ -310,6 +317,45 @@ static void mark_ended(struct proc_model *m, uint32_t thread)
 	t->is_queued = true;
 }
 
+/* --- processes of one memory --- */
+
+static void leave_memory(struct proc_model *m, uint32_t process)
+{
+	struct proc_process *p = proc_process_at(m, process);
+	uint32_t before = process;
+
+	while (proc_process_at(m, before)->memory_next != process)
+		before = proc_process_at(m, before)->memory_next;
+	proc_process_at(m, before)->memory_next = p->memory_next;
+	p->memory_next = process;
+}
+
+static bool has_memory_of(struct proc_model *m, uint32_t process, uint32_t with)
+{
+	for (uint32_t i = proc_process_at(m, process)->memory_next; i != process;
+	     i = proc_process_at(m, i)->memory_next)
+		if (i == with)
+			return true;
+	return process == with;
+}
+
+void proc_model_share_memory(struct proc_model *m, uint32_t process, uint32_t with)
+{
+	struct proc_process *p = proc_process_at(m, process), *other = proc_process_at(m, with);
+
+	if (has_memory_of(m, process, with))
+		return;
+	leave_memory(m, process);
+	p->memory_next = other->memory_next;
+	other->memory_next = process;
+	if (!other->space)
+		return;
+	proc_space_release(p->space);
+	p->space = proc_space_share(other->space);
+	p->scan_ns = MAX(p->scan_ns, other->scan_ns);
+	p->epoch = ++m->last_epoch;
+}
+
 void proc_model_end(struct proc_model *m, uint32_t thread)
 {
 	struct proc_thread *t = proc_thread_at(m, thread);
@@ -321,6 +367,7 @@ void proc_model_end(struct proc_model *m, uint32_t thread)
 	m->live_threads--;
 	if (--p->live_threads > 0)
 		return;
+	leave_memory(m, t->process);
 	proc_space_release(p->space);
 	p->space = NULL;
 }
@@ -361,6 +408,7 @@ static void exec_process(struct proc_model *m, uint32_t thread)
 	struct proc_process *p = proc_process_at(m, proc_thread_at(m, thread)->process);
 
 	end_other_threads(m, thread);
+	leave_memory(m, proc_thread_at(m, thread)->process);
 	proc_space_release(p->space);
 	p->space = proc_space_create();
 	p->epoch = ++m->last_epoch;
@@ -440,9 +488,12 @@ static void free_process(struct proc_model *m, uint32_t process)
 
 	if (map_find(&m->by_pid, p->pid) == process)
 		map_remove(&m->by_pid, p->pid);
+	leave_memory(m, process);
 	set_parent(m, process, NONE);
 	map_deinit(&p->recorded);
-	*p = (struct proc_process){ .parent = NONE, .leader = NONE, .is_forgotten = true };
+	*p = (struct proc_process){
+		.parent = NONE, .leader = NONE, .memory_next = process, .is_forgotten = true
+	};
 	vec_push(&m->free_processes, process);
 }
 

@@ -25,9 +25,11 @@ struct proc_process {
 	uint32_t serial;	    /* no other process's, of whatever index */
 	uint64_t start_ns;
 	struct proc_space *space; /* NULL once it has ended */
-	uint32_t epoch;		  /* a number never used before, whenever something is mapped */
-	bool was_execed;	  /* and no sample has met the new program yet */
-	bool is_forgotten;	  /* its number is another process's */
+	uint32_t memory_next; /* index: processes of one memory, in a circle; itself, where it is
+				 alone */
+	uint32_t epoch;	      /* a number never used before, whenever something is mapped */
+	bool was_execed;      /* and no sample has met the new program yet */
+	bool is_forgotten;    /* its number is another process's */
 	uint64_t scan_ns; /* /proc/PID/maps was read at this time: older records say nothing new */
 
 	/* who it is: read from /proc once it matters, else the parent's */
@@ -91,6 +93,10 @@ void proc_model_exit(struct proc_model *m, uint32_t tid, uint64_t time_ns);
 /* The same for a thread by its index, whose number may be another one's by now: its end was lost.
  */
 void proc_model_end(struct proc_model *m, uint32_t thread);
+
+/* The process has the same memory as another one (vfork, clone with CLONE_VM), until it executes a
+ * program or ends: what one maps, all have. Its mappings are those of the other one now. */
+void proc_model_share_memory(struct proc_model *m, uint32_t process, uint32_t with);
 
 /* The number is another process's from now on, of which nothing may be told. */
 void proc_model_forget(struct proc_model *m, uint32_t pid);

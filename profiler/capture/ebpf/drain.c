@@ -42,8 +42,35 @@ static bool follows(struct capture *c, const struct pev_record *r)
 	       (thread != MAP_NONE && !proc_thread_at(&c->model, thread)->has_ended);
 }
 
+/* Where not all threads are known (of what was there before, those that were sampled are), the last
+ * one that is may not be the last: another one becomes known before it ends. */
+static void look_for_others(struct capture *c, const struct ebpf_ending *e)
+{
+	struct proc_ids tids = { 0 };
+
+	proc_threads(e->pid, &tids);
+	for (size_t i = 0; i < tids.count; i++) {
+		if (tids.items[i] == e->tid || proc_thread_has_ended(e->pid, tids.items[i]))
+			continue;
+		proc_model_thread(&c->model, e->pid, tids.items[i], e->time_ns);
+		break;
+	}
+	vec_deinit(&tids);
+}
+
+static bool may_have_others(struct capture *c, const struct ebpf_ending *e)
+{
+	if (!ebpf_takes_all(c))
+		return false;
+	if (!is_known(c, e->pid))
+		return e->pid == e->tid;
+	return proc_process_at(&c->model, map_find(&c->model.by_pid, e->pid))->live_threads == 1;
+}
+
 static void end_thread(struct capture *c, const struct ebpf_ending *e)
 {
+	if (map_find(&ebpf_of(c)->slot_of_pid, e->pid) != MAP_NONE && may_have_others(c, e))
+		look_for_others(c, e);
 	if (!is_known(c, e->pid)) {
 		if (e->pid == e->tid && map_find(&ebpf_of(c)->slot_of_pid, e->pid) != MAP_NONE)
 			ebpf_take_slot(c, e->pid);
@@ -171,12 +198,19 @@ static void handle_comm(struct capture *c, const struct pev_record *r)
 
 static void handle_map(struct capture *c, const struct pev_record *r)
 {
+	uint32_t process = map_find(&c->model.by_pid, r->pid), first = process;
+	struct pev_record of_it = *r;
+
 	if (!is_known(c, r->pid))
 		return;
 	take_back_end(c, r->tid);
-	ebpf_replace_code(c, map_find(&c->model.by_pid, r->pid), r);
-	session_map(c, r);
-	ebpf_touch_space(c, map_find(&c->model.by_pid, r->pid));
+	do { /* all that have this memory */
+		of_it.pid = proc_process_at(&c->model, process)->pid;
+		ebpf_replace_code(c, process, &of_it);
+		session_map(c, &of_it);
+		ebpf_touch_space(c, process);
+		process = proc_process_at(&c->model, process)->memory_next;
+	} while (process != first);
 }
 
 /* In a pid namespace: what is outside of it has no number there. */

@@ -176,8 +176,14 @@ void ebpf_stack_handled(struct capture *c, struct ebpf_stack *stack);
 /* The slot of a process that has just got it: from add_process() or from the kernel program. */
 void ebpf_give_slot(struct capture *c, uint32_t pid, uint32_t slot);
 
+/* Where the process has another one's memory, what is told of one is of both from now on. */
+void ebpf_join_memory(struct capture *c, uint32_t process);
+
 /* The process of that number has ended or runs another program: nobody uses its slot any more. */
 void ebpf_take_slot(struct capture *c, uint32_t pid);
+
+/* The same of all processes that are gone, whose ends may be among the records that were lost. */
+void ebpf_take_slots_of_gone(struct capture *c);
 
 /* 0: none. */
 uint32_t ebpf_slot_of(const struct capture *c, uint32_t process);

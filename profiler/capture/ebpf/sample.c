@@ -227,6 +227,8 @@ static uint32_t walk_here(struct capture *c, const struct session_sample *s,
 	session_walk(c, s, &walk->regs, &walk->stack, walk->is_cut, &result);
 	*status = result.status == UNWIND_COPY_SHORT ? UNWIND_DEFER_CUT : result.status;
 	e->cut_deferred += *status == UNWIND_DEFER_CUT;
+	if (*status == UNWIND_DEFER_CUT && ebpf_process_at(c, s->process)->was_too_large)
+		*status = UNWIND_MAPS_FULL; /* nothing was ever published for it */
 	if (is_calm)
 		ebpf_watch(c, s->time_ns);
 	/* /proc was asked, and had nothing new to tell */

@@ -104,7 +104,12 @@ void ebpf_touch_space(struct capture *c, uint32_t process)
 
 void ebpf_want_space(struct capture *c, uint32_t process)
 {
-	ebpf_process_at(c, process)->is_sampled = true;
+	struct ebpf_process *p = ebpf_process_at(c, process);
+
+	if (!p->is_sampled)
+		ebpf_join_memory(c, process);
+	p = ebpf_process_at(c, process);
+	p->is_sampled = true;
 	open_files(c, process);
 	ebpf_touch_space(c, process);
 }
