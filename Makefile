@@ -169,7 +169,7 @@ fuzz: ## fuzz every reader of outside bytes, FUZZ_SECONDS=30 each (T=NAME: one)
 # --- make check ---
 HAVE_CMOCKA = $(shell printf '\#include <%s>\n' stdarg.h stddef.h stdint.h setjmp.h cmocka.h | \
                 $(CC) -E -x c - >/dev/null 2>&1 && echo y)
-TEST_PROGRAMS = $(if $(HAVE_CMOCKA),$(UNIT_TESTS)) $(FIXTURES) $(FUZZERS:%=$(BUILD)/tests/replay/%) \
+TEST_PROGRAMS = $(BUILD)/tests/bench/stacks_of $(if $(HAVE_CMOCKA),$(UNIT_TESTS)) $(FIXTURES) $(FUZZERS:%=$(BUILD)/tests/replay/%) \
                 $(if $(BPF_ARCH),$(BUILD)/tests/bpf/load)
 
 .PHONY: check check-build golden asan asan-build
