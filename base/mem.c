@@ -5,8 +5,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+static void (*on_exhaustion)(size_t size);
+
+void mem_on_exhaustion(void (*handler)(size_t size))
+{
+	on_exhaustion = handler;
+}
+
 static NORETURN void out_of_memory(size_t size)
 {
+	if (on_exhaustion)
+		on_exhaustion(size);
 	fprintf(stderr, "cprof: out of memory (asked for %zu bytes)\n", size);
 	abort();
 }

@@ -24,23 +24,54 @@ static const struct option_spec *find_letter(const struct options *o, char lette
 	return NULL;
 }
 
+/* The option that a word means: the only one that begins like it, or one that is spelt nearly so.
+ */
+static const char *find_near(const struct options *o, const char *word)
+{
+	CLEANUP(mem_cleanup) const char **names = mem_calloc(o->count, sizeof(*names));
+	const char *begins = NULL;
+	size_t n = 0, begin_count = 0;
+
+	for (size_t i = 0; i < o->count; i++) {
+		if (!o->specs[i].name || !o->specs[i].help)
+			continue;
+		names[n++] = o->specs[i].name;
+		if (strncmp(o->specs[i].name, word, strlen(word)) != 0)
+			continue;
+		begins = o->specs[i].name;
+		begin_count++;
+	}
+	return begin_count == 1 ? begins : text_nearest(word, names, n);
+}
+
+/* Whether it is one of the words between spaces; of a letter, what may follow it is its value. */
+static bool is_one_of(const char *words, const char *word)
+{
+	size_t len = word[1] == '-' ? strcspn(word, "=") : 2;
+
+	for (const char *at = words; *at; at += strspn(at, " ")) {
+		size_t n = strcspn(at, " ");
+
+		if (n == len && memcmp(at, word, n) == 0)
+			return true;
+		at += n;
+	}
+	return false;
+}
+
 static struct error *unknown(const struct options *o, const char *word)
 {
-	const char **names = mem_calloc(o->count, sizeof(*names));
-	size_t n = 0;
-
-	for (size_t i = 0; i < o->count; i++)
-		if (o->specs[i].name && o->specs[i].help)
-			names[n++] = o->specs[i].name;
-
 	struct error *err = error_new(ERR_USAGE, "unknown option '%s'", word);
-	char *bare = mem_strndup(word + strspn(word, "-"), strcspn(word + strspn(word, "-"), "="));
-	const char *near = text_nearest(bare, names, n);
-	if (near && strncmp(word, "--", 2) == 0)
-		err = error_hint(err, "did you mean --%s?", near);
-	free(bare);
-	free(names);
-	return err;
+	const char *bare = word + strspn(word, "-");
+	CLEANUP(mem_cleanup) char *name = mem_strndup(bare, strcspn(bare, "="));
+	const char *near = strlen(name) > 1 ? find_near(o, name) : NULL;
+
+	for (const struct option_foreign *f = o->foreign; f && f->words; f++)
+		if (is_one_of(f->words, word) && (word[1] == '-' || !near))
+			return error_hint(err, "%s", f->hint);
+	if (near)
+		return error_hint(err, "did you mean --%s?", near);
+	return error_hint(err, "--help lists the options");
 }
 
 static struct error *store(const struct option_spec *spec, const char *shown, const char *value)

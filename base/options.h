@@ -30,11 +30,18 @@ struct option_spec {
 	struct error *(*apply)(void *target, const char *value); /* OPTION_CALL only */
 };
 
+/* What another program has, whose users come with its habits. */
+struct option_foreign {
+	const char *words; /* "-c --count", between spaces */
+	const char *hint;  /* what does it here */
+};
+
 struct options {
 	const struct option_spec *specs;
 	size_t count;
 	bool stop_at_operand; /* what follows the first operand is not ours: a command and its words
 			       */
+	const struct option_foreign *foreign; /* ended by one without words; NULL: there are none */
 };
 
 /* Parses argv[1..], reordered so that operands stand at argv[*ret_first ..argc). The error of a

@@ -113,10 +113,25 @@ void sink_abort(struct sink *s)
 
 /* --- a file or stdout --- */
 
+/* Of errno, with what can be done about it. */
+static struct error *write_error(const char *path)
+{
+	struct error *err = error_errno(errno, "cannot write %s", path);
+
+	switch (error_errno_of(err)) {
+	case ENOSPC:
+	case EDQUOT:
+		return error_hint(err, "make room, or write it to another disk (-o)");
+	case EFBIG:
+		return error_hint(err, "`ulimit -f` limits the size of files");
+	}
+	return err;
+}
+
 static struct error *file_write(struct sink *s, const void *bytes, size_t n)
 {
 	if (!fd_write_all(s->fd, bytes, n))
-		return error_errno(errno, "cannot write %s", s->path);
+		return write_error(s->path);
 	return NULL;
 }
 
@@ -128,7 +143,7 @@ static struct error *file_finish(struct sink *s)
 		return NULL;
 	s->fd = -1;
 	if (close(fd) < 0)
-		return error_errno(errno, "cannot write %s", s->path);
+		return write_error(s->path);
 	if (!s->temporary)
 		return NULL;
 	if (rename(s->temporary, s->path) < 0)

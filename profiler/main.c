@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/mem.h"
 #include "base/text.h"
 #include "profiler/cmd/command.h"
 
@@ -100,6 +101,7 @@ int main(int argc, char **argv)
 {
 	reserve_standard_streams();
 	outlive_file_limit();
+	mem_on_exhaustion(command_out_of_memory);
 	int status = dispatch(argc, argv);
 
 	/* A full disk or a closed pipe behind stdout is a failure like any other. */

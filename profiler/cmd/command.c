@@ -1,5 +1,8 @@
 #include "profiler/cmd/command.h"
 
+#include <stdio.h>
+#include <unistd.h>
+
 #include "base/buf.h"
 #include "base/text.h"
 
@@ -12,6 +15,27 @@ int command_finish(struct error *err)
 	error_print(err, stderr);
 	error_free(err);
 	return status;
+}
+
+static const char *_Atomic kept;
+
+void command_keeps(const char *path)
+{
+	kept = path;
+}
+
+void command_out_of_memory(size_t size)
+{
+	const char *path = kept;
+
+	dprintf(STDERR_FILENO,
+		"cprof: out of memory (asked for %zu bytes)\n"
+		"       `ulimit -v`, a control group's memory.max or the machine itself has no "
+		"more\n",
+		size);
+	if (path)
+		dprintf(STDERR_FILENO, "       the recording up to here is left as %s\n", path);
+	_exit(1);
 }
 
 void command_notice(void *context, const char *text)

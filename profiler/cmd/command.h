@@ -24,6 +24,11 @@ extern const struct command cmd_report;
  */
 int command_finish(struct error *err);
 
+/* mem_on_exhaustion()'s: says so, and ends the program with 1. What the command was writing by
+ * then, and can be read, is named: command_keeps() (borrowed; NULL: nothing). */
+void command_out_of_memory(size_t size);
+void command_keeps(const char *path);
+
 /* A format_notice_fn: prints "cprof: TEXT" to stderr. */
 void command_notice(void *context, const char *text);
 

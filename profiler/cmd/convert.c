@@ -86,7 +86,7 @@ static int run(int argc, char **argv)
 		{ "all", 0, OPTION_FLAG, NULL, "folded text: all these marks", &c.mark_all, NULL },
 		{ "help", 'h', OPTION_FLAG, NULL, "this text", &help, NULL },
 	};
-	const struct options options = { specs, ARRAY_SIZE(specs), false };
+	const struct options options = { specs, ARRAY_SIZE(specs), false, NULL };
 
 	struct error *err = options_parse(&options, argc, argv, &first);
 	if (!err && help) {

@@ -343,7 +343,7 @@ static struct error *demo(int argc, char **argv)
 		  &r.folder, NULL },
 		{ "help", 'h', OPTION_FLAG, NULL, "show this help", &help, NULL },
 	};
-	const struct options o = { specs, ARRAY_SIZE(specs), false };
+	const struct options o = { specs, ARRAY_SIZE(specs), false, NULL };
 
 	TRY(options_parse(&o, argc, argv, &first));
 	if (help) {

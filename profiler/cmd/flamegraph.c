@@ -143,7 +143,7 @@ static int run(int argc, char **argv)
 		  "stacks start with the process, then thread-TID", &w->fold_tid, NULL },
 		{ "help", 'h', OPTION_FLAG, NULL, "this text", &help, NULL },
 	};
-	const struct options options = { specs, ARRAY_SIZE(specs), false };
+	const struct options options = { specs, ARRAY_SIZE(specs), false, NULL };
 
 	struct error *err = options_parse(&options, argc, argv, &first);
 	if (!err && help) {

@@ -68,6 +68,19 @@ struct error *output_write(const struct output *o, const struct profile *p,
 	return sink_close(sink);
 }
 
+/* The recording is one more kind of file here. */
+static struct error *find_format(struct output *o, const char *to)
+{
+	bool is_stdout = strcmp(o->path, "-") == 0;
+	struct error *err = output_find_format(o, is_stdout ? to : NULL);
+
+	if (!err || is_stdout)
+		return err;
+	CLEANUP(mem_cleanup) char *known = mem_strdup(error_hint_of(err));
+
+	return error_hint(err, "%s, and .cprof (the recording itself)", known);
+}
+
 struct error *outputs_plan(struct outputs *o, const char *const *paths, size_t count,
 			   const char *to)
 {
@@ -87,7 +100,7 @@ struct error *outputs_plan(struct outputs *o, const char *const *paths, size_t c
 			o->keep_recording = true;
 			o->recording = mem_strdup(paths[i]);
 		} else {
-			TRY(output_find_format(&output, strcmp(paths[i], "-") == 0 ? to : NULL));
+			TRY(find_format(&output, to));
 		}
 		vec_push(&o->items, output);
 	}
@@ -176,9 +189,9 @@ const char *outputs_finish(struct outputs *o, bool failed)
 		return NULL;
 	}
 	/* The user asked for no recording: one of an earlier run stays as it is. */
-	if (renameat2(AT_FDCWD, o->recording, AT_FDCWD, DEFAULT_RECORDING, RENAME_NOREPLACE) == 0)
-		return DEFAULT_RECORDING;
-	return access(o->recording, F_OK) == 0 ? o->recording : NULL;
+	return renameat2(AT_FDCWD, o->recording, AT_FDCWD, DEFAULT_RECORDING, RENAME_NOREPLACE) == 0
+		       ? DEFAULT_RECORDING
+		       : o->recording;
 }
 
 void outputs_deinit(struct outputs *o)

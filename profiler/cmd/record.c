@@ -26,13 +26,13 @@
 #include "profiler/cmd/command.h"
 #include "profiler/cmd/input.h"
 #include "profiler/cmd/outputs.h"
+#include "profiler/cmd/record_habits.h"
 #include "profiler/cmd/record_names.h"
 #include "profiler/cmd/record_watch.h"
 #include "profiler/cmd/show_picture.h"
 #include "profiler/cmd/sudo_user.h"
 #include "profiler/process/cgroup.h"
 #include "profiler/process/find.h"
-#include "profiler/process/held.h"
 #include "profiler/process/namespace.h"
 
 #define DEFAULT_HZ	 997
@@ -77,18 +77,6 @@ static struct error *add_output(void *target, const char *value)
 	return NULL;
 }
 
-/* Stacks are always taken: what perf needs this option for. */
-static struct error *accept_call_graph(void *target, const char *value)
-{
-	static bool said;
-
-	(void)target, (void)value;
-	if (!said)
-		fprintf(stderr, "cprof: stacks are always taken: no call-graph option is needed\n");
-	said = true;
-	return NULL;
-}
-
 static struct error *refuse_later(void *target, const char *value)
 {
 	(void)value;
@@ -98,9 +86,19 @@ static struct error *refuse_later(void *target, const char *value)
 
 static struct error *set_frequency(void *target, const char *value)
 {
-	TRY(parse_u64(value, "--frequency", UINT64_MAX, target));
+	TRY(error_hint(parse_u64(value, "--frequency", UINT64_MAX, target),
+		       "997 is what there is without it, %d a sensible most", HEALTH_RATE_MAX));
 	if (*(uint64_t *)target == 0)
 		return error_new(ERR_USAGE, "--frequency: at least 1");
+	return NULL;
+}
+
+static struct error *set_duration(void *target, const char *value)
+{
+	TRY(parse_duration_ns(value, "--duration", target));
+	if (*(uint64_t *)target == 0)
+		return error_hint(error_new(ERR_USAGE, "--duration: longer than 0"),
+				  "without it, the recording ends with its target, or with ctrl-C");
 	return NULL;
 }
 
@@ -162,8 +160,8 @@ static struct error *parse_command_line(struct record *r, int argc, char **argv,
 		  &r->all_cpus, NULL },
 		{ "cgroup", 0, OPTION_STRING, "PATH",
 		  "record everything in a cgroup, and in those below it", &r->cgroup, NULL },
-		{ "duration", 0, OPTION_DURATION, "TIME", "stop recording after this long",
-		  &r->duration_ns, NULL },
+		{ "duration", 0, OPTION_CALL, "TIME", "stop recording after this long",
+		  &r->duration_ns, set_duration },
 		{ "delay", 0, OPTION_CALL, "TIME",
 		  "start recording this long after the start; -1: when --control says enable",
 		  &r->delay_ns, set_delay },
@@ -201,13 +199,14 @@ static struct error *parse_command_line(struct record *r, int argc, char **argv,
 		  &r->debug_stacks, NULL },
 		{ "quiet", 'q', OPTION_FLAG, NULL, "no progress line, no summary", &r->quiet,
 		  NULL },
-		{ NULL, 'g', OPTION_CALL, NULL, NULL, r, accept_call_graph },
-		{ "call-graph", 0, OPTION_CALL, "MODE", NULL, r, accept_call_graph },
+		{ NULL, 'g', OPTION_CALL, NULL, NULL, NULL, record_accept_call_graph },
+		{ "call-graph", 0, OPTION_CALL, "MODE", NULL, NULL, record_accept_call_graph },
+		{ "freq", 0, OPTION_CALL, "HZ", NULL, &r->frequency_hz, set_frequency },
 		{ "off-cpu", 0, OPTION_CALL, NULL, NULL, "--off-cpu", refuse_later },
 		{ "wall", 0, OPTION_CALL, NULL, NULL, "--wall", refuse_later },
 		{ "help", 'h', OPTION_FLAG, NULL, "this text", ret_help, NULL },
 	};
-	const struct options options = { specs, ARRAY_SIZE(specs), true };
+	const struct options options = { specs, ARRAY_SIZE(specs), true, record_habits };
 	int first;
 
 	TRY(options_parse(&options, argc, argv, &first));
@@ -429,7 +428,8 @@ static struct error *start(struct record *r, struct capture **ret, int *ret_stat
 		.target_name = name,
 		.ids = r->ids.items,
 		.id_count = r->ids.count,
-		.cgroup = r->group.folder,
+		.cgroup_id = r->group.id,
+		.cgroup_level = r->group.level,
 		.delay_ns = r->delay_ns,
 		.is_switched = r->control != NULL,
 		.duration_ns = r->duration_ns,
@@ -452,16 +452,13 @@ static struct error *start(struct record *r, struct capture **ret, int *ret_stat
 	return err;
 }
 
-/* Where nothing comes until somebody does something. */
-static void say_held(const struct record *r)
+static void say_fast(const struct record *r)
 {
-	for (size_t i = 0; i < r->ids.count && !r->quiet && r->target == CAPTURE_PROCESSES; i++) {
-		struct buf words = { 0 };
-
-		if (proc_is_held(r->ids.items[i], &words))
-			fprintf(stderr, "cprof: %s\n", buf_str(&words));
-		buf_deinit(&words);
-	}
+	if (!r->quiet && r->frequency_hz > HEALTH_RATE_MAX)
+		fprintf(stderr,
+			"cprof: -F %llu: so many samples slow the program down, or the whole "
+			"machine; %d is a sensible most\n",
+			(unsigned long long)r->frequency_hz, HEALTH_RATE_MAX);
 }
 
 /* Where nothing but the user ends it. */
@@ -575,27 +572,14 @@ static bool fails_gate(const struct record *r, const struct recording *recording
 	return true;
 }
 
-/* The recording was written without an error: where it is not there any more, or is no recording,
- * that is somebody else's doing. */
-static struct error *read_back(const char *path, struct file_bytes *bytes, struct recording *ret)
-{
-	struct error *err = file_map(path, bytes);
-
-	if (!err)
-		err = recording_read(bytes->data, bytes->size, ret);
-	if (!err)
-		return NULL;
-	return error_hint(error_prefix(err, "reading %s back", path),
-			  "was it removed, or changed, while it was written?");
-}
-
 /* Reads the finished recording back and makes the files from it. */
 static struct error *write_results(struct record *r, bool *ret_gate_failed)
 {
 	CLEANUP(file_bytes_deinit) struct file_bytes bytes = { 0 };
 	struct recording recording;
 
-	TRY(read_back(r->outputs.recording, &bytes, &recording));
+	TRY(file_map(r->outputs.recording, &bytes));
+	TRY(recording_read(bytes.data, bytes.size, &recording));
 	struct error *err = write_files(r, &recording);
 	if (!err && !r->quiet)
 		say_files(r);
@@ -650,6 +634,7 @@ static struct error *run_session(struct record *r, int *ret_status)
 	bool gate_failed = false;
 
 	*ret_status = 1;
+	say_fast(r);
 	TRY(outputs_put_aside(&r->outputs));
 	struct error *err = start(r, &c, ret_status);
 	outputs_settle(&r->outputs, !err);
@@ -657,7 +642,7 @@ static struct error *run_session(struct record *r, int *ret_status)
 		capture_destroy(c);
 		return err;
 	}
-	say_held(r);
+	command_keeps(r->outputs.recording);
 	say_endless(r);
 	watch_run(&r->watch, c, &r->timer);
 	capture_stop(c);
@@ -665,6 +650,7 @@ static struct error *run_session(struct record *r, int *ret_status)
 	if (!err)
 		err = write_results(r, &gate_failed);
 	const char *left = outputs_finish(&r->outputs, err != NULL);
+	command_keeps(NULL);
 
 	/* --duration ends the recording, not the command: the files are there, now wait; unless the
 	 * user had to ask twice. */
@@ -682,7 +668,6 @@ static void record_deinit(struct record *r)
 	vec_deinit(&r->output_paths);
 	launch_deinit(&r->timer);
 	free(r->ids.items);
-	free(r->group.folder);
 	free(r->group.name);
 	if (r->has_sudo_user)
 		sudo_user_deinit(&r->sudo);
@@ -705,6 +690,8 @@ static int run(int argc, char **argv)
 		status = command_finish(err);
 	} else if (!help) {
 		err = run_session(&r, &status);
+		if (err && error_code_of(err) == ERR_USAGE)
+			status = 2;
 		command_finish(err);
 	}
 	record_deinit(&r);

@@ -14,6 +14,7 @@
 
 #define PROGRESS_MS 200
 #define TWICE_NS    2000000000ull
+#define ONCE_NS	    100000000ull /* timeout(1) sends one to us, and one to our whole group */
 
 static volatile sig_atomic_t interrupted;
 
@@ -111,6 +112,8 @@ static bool asked_twice(struct watch *w)
 	uint64_t now = now_ns();
 	bool soon = w->asked_at_ns && now - w->asked_at_ns < TWICE_NS;
 
+	if (w->asked_at_ns && now - w->asked_at_ns < ONCE_NS)
+		return false;
 	w->asked_at_ns = now;
 	return soon;
 }

@@ -150,7 +150,7 @@ static int run(int argc, char **argv)
 		  &c.from, NULL },
 		{ "help", 'h', OPTION_FLAG, NULL, "this text", &help, NULL },
 	};
-	const struct options options = { specs, ARRAY_SIZE(specs), false };
+	const struct options options = { specs, ARRAY_SIZE(specs), false, NULL };
 
 	struct error *err = options_parse(&options, argc, argv, &first);
 	if (!err && help) {

@@ -46,7 +46,11 @@ struct error *pev_find_kind(const char *name, const struct pev_kind **ret)
 	}
 	const char *nearest = text_nearest(name, names, n);
 	struct error *err = error_new(ERR_USAGE, "no event is called `%s`", name);
+	const char *modifier = strchr(name, ':');
 
+	if (modifier && strchr(modifier, 'u') && !strchr(modifier, 'k'))
+		return error_hint(err, "modifiers are not understood: -e %.*s --user-only",
+				  (int)(modifier - name), name);
 	if (nearest)
 		return error_hint(err, "did you mean %s?", nearest);
 	return error_hint(err,

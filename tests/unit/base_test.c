@@ -153,7 +153,7 @@ static void options_take_all_spellings(void **state)
 		{ "quiet", 'q', OPTION_FLAG, NULL, "say nothing", &quiet, NULL },
 		{ "output", 'o', OPTION_STRING, "FILE", "file", &out, NULL },
 	};
-	const struct options o = { specs, ARRAY_SIZE(specs), true };
+	const struct options o = { specs, ARRAY_SIZE(specs), true, NULL };
 	char words[7][16] = { "record", "-qF99", "--output=x", "./app", "-x", "--", "y" };
 	char *argv[] = {
 		words[0], words[1], words[2], words[3], words[4], words[5], words[6], NULL
