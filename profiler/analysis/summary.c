@@ -5,7 +5,6 @@
 
 #include "base/text.h"
 #include "profiler/analysis/account.h"
-#include "profiler/analysis/advice.h"
 #include "profiler/analysis/entries.h"
 #include "profiler/analysis/hot.h"
 
@@ -15,8 +14,15 @@
 /* Where the share of the CPU time without a sample is worth a line. */
 #define UNSAMPLED_PERCENT 5
 
+/* Terms of the perf backend's ledger that are times, and not whole periods. */
+#define PERF_TERMS_ROUNDED 3
+
 /* Less than this is almost none. */
 #define LITTLE_CPU_NS 20000000
+
+/* Where CPU time that went to other machines is, and waiting for a CPU. */
+#define STEAL_PERCENT 1
+#define WAIT_PERCENT  50
 
 /* Fewer lost samples than this are no reason to change anything. */
 #define LOST_TELLING 5
@@ -239,26 +245,39 @@ static void add_kernel_ledger(const struct account *a, struct buf *out)
 		add_term(out, " - ", (uint64_t)-a->open, " beyond what was expected");
 }
 
-static void add_perf_ledger(const struct recording *r, const struct health *h, struct buf *out)
+static void add_perf_ledger(const struct recording *r, const struct health *h, uint64_t expected,
+			    struct buf *out)
 {
 	uint64_t period = r->events.count ? r->events.items[0].period : 0;
 	uint64_t unsampled = recording_fact(r, "unsampled_ns", 0);
 	uint64_t hidden = period ? recording_fact(r, "kernel_not_visible_ns", 0) / period : 0;
+	uint64_t emitted = recording_fact(r, "emitted_samples", h->samples);
+	uint64_t behind = period ? (unsampled + period / 2) / period : 0;
+	int64_t open = (int64_t)(expected - emitted - hidden - behind);
 
-	add_term(out, ", ", recording_fact(r, "emitted_samples", h->samples), " recorded");
+	add_term(out, " = ", emitted, " recorded");
 	if (hidden)
-		add_term(out, ", ", hidden, " in the kernel (not visible)");
+		add_term(out, " + ", hidden, " in the kernel (not visible)");
 	for (const struct summary_loss *l = summary_losses; l->key; l++) {
 		uint64_t n = recording_fact(r, l->key, 0);
 		if (!n && l != summary_losses)
 			continue;
-		buf_add_str(out, ", ");
+		buf_add_str(out, " + ");
 		text_add_thousands(out, n);
 		buf_printf(out, " %s", l->words);
+		open -= (int64_t)n;
 	}
-	if (unsampled && period) {
-		add_term(out, ", ", (unsampled + period / 2) / period,
-			 " behind threads' last samples (");
+	/* parts of a period, of several terms, make up another one, or are one too many */
+	if (llabs(open) <= PERF_TERMS_ROUNDED && (int64_t)behind + open >= 0) {
+		behind += (uint64_t)open;
+		open = 0;
+	}
+	if (open > 0)
+		add_term(out, " + ", (uint64_t)open, " not accounted for");
+	if (open < 0)
+		add_term(out, " - ", (uint64_t)-open, " beyond what was expected");
+	if (behind) {
+		add_term(out, " + ", behind, " behind threads' last samples (");
 		add_seconds(out, unsampled);
 		buf_add_char(out, ')');
 	}
@@ -278,7 +297,7 @@ static void add_ledger(const struct recording *r, const struct health *h, const 
 	if (a.has_entries)
 		add_kernel_ledger(&a, out);
 	else
-		add_perf_ledger(r, h, out);
+		add_perf_ledger(r, h, a.expected, out);
 	buf_add_char(out, '\n');
 }
 
@@ -437,19 +456,78 @@ static void add_unnamed_code(const struct recording *r, const char *indent, stru
 		buf_printf(out,
 			   "%s[jit]: code compiled at run time has no names: there is no "
 			   "/tmp/perf-PID.map (node --perf-basic-prof, java "
-			   "-XX:+UnlockDiagnosticVMOptions -XX:+DumpPerfMapAtExit, python -X perf "
-			   "write one)\n",
+			   "-XX:+DumpPerfMapAtExit, python -X perf write one)\n",
 			   indent);
+}
+
+/* What kept the CPUs from the target, where it is worth a line. */
+static void add_machine(const struct recording *r, const char *indent, struct buf *out)
+{
+	uint64_t elapsed = recording_fact(r, "elapsed_ns", 0) + recording_fact(r, "off_ns", 0);
+	uint64_t steal = recording_fact(r, "steal_ns", 0);
+	uint64_t pressure = recording_fact(r, "cpu_pressure_ns", 0);
+	uint64_t wait = recording_fact(r, "run_wait_ns", 0);
+	uint64_t held_back = recording_fact(r, "held_back_ns", 0);
+	uint64_t times = recording_fact(r, "held_back_times", 0);
+	uint64_t cpu_time = elapsed * recording_fact(r, "cpus", 1);
+
+	if (elapsed < LITTLE_CPU_NS)
+		return;
+	if (steal > cpu_time / 100 * STEAL_PERCENT) {
+		buf_printf(out, "%sthe host took ", indent);
+		add_seconds(out, steal);
+		buf_printf(out,
+			   " of this virtual machine's CPU time (%.1f %%) for others: programs "
+			   "look slower than they are (steal)\n",
+			   percent_of(steal, cpu_time));
+	}
+	if (pressure > elapsed / 100 * WAIT_PERCENT)
+		buf_printf(out,
+			   "%sthe CPUs were busy: %.0f %% of the time some program waited for "
+			   "one\n",
+			   indent, MIN(percent_of(pressure, elapsed), 100.0));
+	else if (wait > elapsed / 100 * WAIT_PERCENT) {
+		buf_printf(out, "%sthe CPUs were busy: programs waited ", indent);
+		add_seconds(out, wait);
+		buf_add_str(out, " for one, all together\n");
+	}
+	if (times) {
+		buf_printf(out,
+			   "%sthe CPU limit of the program's control group (cpu.max) held it back ",
+			   indent);
+		add_count(out, times, "time");
+		buf_add_str(out, ", for ");
+		add_seconds(out, held_back);
+		buf_add_char(out, '\n');
+	}
+}
+
+/* Samples that take their part of what they measure. */
+static void add_rate(const struct recording *r, const char *indent, struct buf *out)
+{
+	uint64_t rate = recording_fact(r, "frequency_hz", 0);
+	struct cost c;
+
+	cost_of(r, &c);
+	if (rate <= HEALTH_RATE_MAX)
+		return;
+	buf_printf(out, "%s%" PRIu64 " samples a second are part of what was measured", indent,
+		   rate);
+	if (c.kernel_ns && c.target_ns)
+		buf_printf(out, ": taking them took another %.0f %% of the target's time",
+			   cost_percent(&c, c.kernel_ns));
+	buf_printf(out, "; -F %d is a sensible most\n", HEALTH_RATE_MAX);
 }
 
 static void add_warnings(const struct recording *r, const struct health *h, const char *indent,
 			 struct buf *out)
 {
+	add_machine(r, indent, out);
+	add_rate(r, indent, out);
 	add_unsampled(r, h, indent, out);
 	if (h->samples < HEALTH_FEW_SAMPLES)
 		add_few_samples(r, h, indent, out);
 	add_losses(r, h, indent, out);
-	advice_add(h, indent, out);
 	add_unnamed_code(r, indent, out);
 	if (r->was_cut) {
 		buf_printf(out, "%sthe recording was cut: cprof was killed or the disk was full",

@@ -9,9 +9,6 @@
 
 #include "profiler/capture/backend.h"
 #include "profiler/capture/session.h"
-#include "profiler/process/held.h"
-
-#define HELD_TOLD 10 /* at the most */
 
 void session_fact(struct capture *c, const char *key, uint64_t value)
 {
@@ -43,19 +40,18 @@ static void tell_of_left(struct capture *c)
 					 left == 1 ? "it ends" : "they end");
 }
 
-/* Targets that somebody holds use no CPU, whatever they have to do. */
-static void tell_of_held(struct capture *c)
+/* Go writes no unwind tables. */
+static void tell_of_go(struct capture *c)
 {
-	bool threads = c->target == CAPTURE_THREADS;
+	for (size_t i = 0; i < c->model.files.all.count && c->cut; i++) {
+		const struct proc_file *f = &c->model.files.all.items[i];
 
-	for (size_t i = 0; i < c->targets.count && i < HELD_TOLD; i++) {
-		uint32_t id = c->targets.items[i];
-		struct buf words = { 0 };
-
-		if (proc_is_held(threads ? proc_of_thread(id) : id, &words))
-			recording_add_diagnostic(c->writer, c->stop_ns,
-						 "at the recording's end, %s", buf_str(&words));
-		buf_deinit(&words);
+		if (f->same_as != i || !f->image || !image_find_section(f->image, ".gopclntab"))
+			continue;
+		recording_add_diagnostic(c->writer, c->stop_ns,
+					 "%s is a Go program: Go is not unwound yet, so its "
+					 "functions have names and few of their callers",
+					 f->path);
 	}
 }
 
@@ -69,7 +65,8 @@ void session_write_facts(struct capture *c)
 					 c->is_off ? "--control never said enable"
 						   : "the program ended before --delay was over");
 	tell_of_left(c);
-	tell_of_held(c);
+	tell_of_go(c);
+	session_machine_end(c);
 	c->backend->write_facts(c);
 	getrusage(RUSAGE_SELF, &usage);
 	session_fact(c, "elapsed_ns", session_elapsed_ns(c));

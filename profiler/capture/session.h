@@ -8,6 +8,7 @@
 #include "profiler/capture/backend.h"
 #include "profiler/capture/capture.h"
 #include "profiler/capture/launch.h"
+#include "profiler/capture/machine.h"
 #include "profiler/perf/record.h"
 #include "profiler/process/find.h"
 #include "profiler/process/model.h"
@@ -95,6 +96,8 @@ struct capture {
 	struct session_walk walk;
 
 	VEC(struct session_before) before; /* what was attached to, when that was */
+
+	struct session_machine machine; /* when sampling began */
 
 	uint64_t created_ns;
 	uint64_t start_ns, stop_ns; /* of sampling; 0: not yet */
