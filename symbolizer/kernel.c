@@ -120,18 +120,36 @@ static void kernel_close(struct symbol_module *base)
 	free(m);
 }
 
+/* -1 where the kernel does not show it. */
+static int setting(const char *path)
+{
+	CLEANUP(mem_cleanup) char *text = NULL;
+	struct error *err = file_read_proc(path, 16, &text, NULL);
+
+	if (err) {
+		error_free(err);
+		return -1;
+	}
+	return atoi(text);
+}
+
+/* At 0 addresses are shown to whoever may profile the kernel, at 1 to whoever has CAP_SYSLOG, at 2
+ * to nobody. */
 static struct error *hidden_error(void)
 {
+	int hides = setting("/proc/sys/kernel/kptr_restrict");
+	bool profiles = setting("/proc/sys/kernel/perf_event_paranoid") <= 1;
 	struct error *err = error_new(ERR_PERMISSION,
-				      "the kernel hides its symbols (/proc/kallsyms shows zeros)");
-	CLEANUP(mem_cleanup) char *restrict_level = NULL;
+				      "the kernel hides its symbols (/proc/kallsyms shows zeros): "
+				      "its functions are shown as [kernel]+0xADDRESS");
 
-	error_free(file_read_proc("/proc/sys/kernel/kptr_restrict", 16, &restrict_level, NULL));
-	if (restrict_level && restrict_level[0] == '2')
-		return error_hint(err,
-				  "as root: sysctl kernel.kptr_restrict=1, then run cprof as root");
-	return error_hint(err, "run as root, or with CAP_SYSLOG, or: sysctl kernel.kptr_restrict=0 "
-			       "kernel.perf_event_paranoid=1");
+	if (hides >= 2)
+		return error_hint(err, "sudo sysctl kernel.kptr_restrict=1, and run cprof as root");
+	if (hides <= 0 && profiles)
+		return error_hint(err, "a container or sandbox hides them: record on the host");
+	return error_hint(err, "run as root, or with CAP_SYSLOG, or: sudo sysctl%s%s",
+			  hides > 0 ? " kernel.kptr_restrict=0" : "",
+			  profiles ? "" : " kernel.perf_event_paranoid=1");
 }
 
 struct error *symbol_module_kernel(struct symbol_module **ret)

@@ -22,6 +22,7 @@ struct naming {
 	bool with_perf_maps;
 	const volatile sig_atomic_t *stop;
 	unsigned int troubles;
+	size_t named; /* addresses of the file at hand that have a name */
 };
 
 struct target {
@@ -167,13 +168,14 @@ static struct error *open_module(const struct naming *n, uint32_t id, struct sym
 
 /* --- asking --- */
 
-static void add_chain(const struct naming *n, const struct target *t, const struct symbol_chain *c,
+static void add_chain(struct naming *n, const struct target *t, const struct symbol_chain *c,
 		      const struct symbol_result *result)
 {
 	struct recording_symbol_frame small[16], *frames = small;
 
 	if (!c->count && c->start == t->address)
 		return;
+	n->named += c->count > 0;
 	if (c->count > ARRAY_SIZE(small))
 		frames = mem_calloc(c->count, sizeof(*frames));
 	for (uint32_t i = 0; i < c->count; i++) {
@@ -191,6 +193,21 @@ static void add_chain(const struct naming *n, const struct target *t, const stru
 	add_symbol(n, t->location, c->start, frames, c->count);
 	if (frames != small)
 		free(frames);
+}
+
+/* The kernel answers nothing, and nothing is to be read of it either. */
+static void tell_nameless(struct naming *n, const struct recording_file *f)
+{
+	struct symbol_module *read;
+	struct error *err;
+
+	if (f->kind != RECORDING_FILE_KERNEL || n->named || (n->stop && *n->stop))
+		return;
+	err = symbol_module_kernel(&read);
+	if (err)
+		tell_trouble(n, err);
+	else
+		symbol_module_close(read);
 }
 
 /* Names the targets of one file. */
@@ -214,6 +231,7 @@ static void name_file(struct naming *n, const struct target *targets, size_t cou
 	for (size_t i = 0; i < count; i++)
 		if (!i || targets[i].address != targets[i - 1].address)
 			addresses[unique++] = targets[i].address;
+	n->named = 0;
 	symbol_result_init(&result);
 	symbol_batch(module, addresses, unique, chains, &result);
 	for (size_t i = 0, k = 0; i < count; i++) {
@@ -222,6 +240,7 @@ static void name_file(struct naming *n, const struct target *targets, size_t cou
 	}
 	symbol_result_deinit(&result);
 	symbol_module_close(module);
+	tell_nameless(n, &n->r->files.items[targets[0].file]);
 	free(chains);
 	free(addresses);
 }

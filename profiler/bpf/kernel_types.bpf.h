@@ -14,10 +14,6 @@ struct mm_struct {
 	unsigned long start_stack; /* of the main thread: above are arguments and environment */
 };
 
-struct bpf_map {
-	__u32 id;
-};
-
 struct vm_area_struct {
 	unsigned long vm_end;
 };
@@ -36,13 +32,8 @@ struct pid {
 
 enum pid_type { PIDTYPE_PID, PIDTYPE_TGID, PIDTYPE_MAX };
 
-typedef struct {
-	int counter;
-} atomic_t;
-
 struct signal_struct {
 	struct pid *pids[PIDTYPE_MAX];
-	atomic_t live; /* threads that have not begun to exit */
 };
 
 struct task_struct {
@@ -51,8 +42,7 @@ struct task_struct {
 	struct pid *thread_pid;
 	struct signal_struct *signal;
 	struct mm_struct *mm;
-	struct task_struct *group_leader;
-	__u64 start_time, start_boottime;
+	__u64 start_time;
 	unsigned int in_execve : 1;
 };
 
