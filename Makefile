@@ -169,7 +169,7 @@ fuzz: ## fuzz every reader of outside bytes, FUZZ_SECONDS=30 each (T=NAME: one)
 # --- make check ---
 HAVE_CMOCKA = $(shell printf '\#include <%s>\n' stdarg.h stddef.h stdint.h setjmp.h cmocka.h | \
                 $(CC) -E -x c - >/dev/null 2>&1 && echo y)
-TEST_PROGRAMS = $(if $(HAVE_CMOCKA),$(UNIT_TESTS)) $(FIXTURES) $(FUZZERS:%=$(BUILD)/tests/replay/%) \
+TEST_PROGRAMS = $(BUILD)/tests/bench/stacks_of $(if $(HAVE_CMOCKA),$(UNIT_TESTS)) $(FIXTURES) $(FUZZERS:%=$(BUILD)/tests/replay/%) \
                 $(if $(BPF_ARCH),$(BUILD)/tests/bpf/load)
 
 .PHONY: check check-build golden asan asan-build
@@ -197,6 +197,14 @@ asan: ## the same tests under AddressSanitizer and UBSan, in build/asan
 	$(Q)$(MAKE_ALSO) $(ASAN) check-build
 	$(Q)UBSAN_OPTIONS=print_stacktrace=1 \
 		tests/run --build build/asan --kinds unit,e2e,fuzz,golden --limit 900 --only '$(T)'
+
+TSAN = BUILD=build/tsan CFLAGS='-O1 -g -fno-omit-frame-pointer' SANITIZE='-fsanitize=thread'
+.PHONY: tsan
+tsan: ## tests of what runs in several threads (capture) under ThreadSanitizer, in build/tsan (T=NAME: one)
+	@scripts/install-deps build check
+	$(Q)$(MAKE_ALSO) $(TSAN) check-build
+	$(Q)for t in $(or $(T),unit/backlog_test unit/capture_test e2e/ebpf); do \
+		TSAN_OPTIONS=halt_on_error=0:exitcode=66 tests/run --build build/tsan --kinds unit,e2e --limit 900 --only $$t || exit 1; done
 
 # --- oracles that take too long for `check` ---
 $(BUILD)/tests/oracle/%: $(BUILD)/tests/oracle/%.o $(ARCHIVES)

@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "profiler/analysis/account.h"
+#include "profiler/analysis/advice.h"
 #include "profiler/analysis/entries.h"
 #include "profiler/analysis/hot.h"
 
@@ -456,7 +457,8 @@ static void add_unnamed_code(const struct recording *r, const char *indent, stru
 		buf_printf(out,
 			   "%s[jit]: code compiled at run time has no names: there is no "
 			   "/tmp/perf-PID.map (node --perf-basic-prof, java "
-			   "-XX:+DumpPerfMapAtExit, python -X perf write one)\n",
+			   "-XX:+UnlockDiagnosticVMOptions -XX:+DumpPerfMapAtExit, python -X perf "
+			   "write one)\n",
 			   indent);
 }
 
@@ -528,6 +530,7 @@ static void add_warnings(const struct recording *r, const struct health *h, cons
 	if (h->samples < HEALTH_FEW_SAMPLES)
 		add_few_samples(r, h, indent, out);
 	add_losses(r, h, indent, out);
+	advice_add(h, indent, out);
 	add_unnamed_code(r, indent, out);
 	if (r->was_cut) {
 		buf_printf(out, "%sthe recording was cut: cprof was killed or the disk was full",

@@ -71,6 +71,7 @@ static uint64_t idle_ns(int cpu)
 
 struct error *kern_sampler_start(struct kern_sampler *s, const struct perf_event_attr *attr)
 {
+	s->state->sampling = 1;
 	s->attr = (struct perf_event_attr){
 		.size = sizeof(s->attr),
 		.type = attr->type,
@@ -122,6 +123,7 @@ static uint64_t idle_until_now(const struct kern_sampler *s, const struct kern_c
 
 void kern_sampler_stop(struct kern_sampler *s)
 {
+	s->state->sampling = 0;
 	pthread_mutex_lock(&s->events_lock);
 	for (size_t i = 0; i < s->cpus.count; i++) {
 		if (s->cpus.items[i].event >= 0)

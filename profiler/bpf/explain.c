@@ -15,7 +15,10 @@
 
 /* What lets a container run the backend. Docker's default filter lets bpf() and perf_event_open
  * pass with these capabilities, others' do not. */
-#define CONTAINER_FLAGS "--cap-add BPF --cap-add PERFMON --security-opt seccomp=unconfined"
+#define CONTAINER_CAPS	"--cap-add BPF --cap-add PERFMON"
+#define CONTAINER_FLAGS CONTAINER_CAPS " --security-opt seccomp=unconfined"
+#define OLD_DOCKER                                                                                 \
+	"where docker does not know these capabilities, --cap-add SYS_ADMIN in their place"
 
 /* --- the facts --- */
 
@@ -83,9 +86,9 @@ static struct error *explain_filter(const struct kern_limits *l)
 		err = error_new(ERR_PERMISSION,
 				"a seccomp filter (of a container, or of systemd) refuses bpf: %s",
 				strerror(l->call_errno));
-		return error_hint(err, "docker and podman: run the container with " CONTAINER_FLAGS
-				       " (or a seccomp profile that allows bpf); systemd: "
-				       "SystemCallFilter=bpf perf_event_open");
+		return error_hint(err,
+				  "docker run " CONTAINER_FLAGS " (podman: the same; " OLD_DOCKER
+				  "); systemd: SystemCallFilter=bpf perf_event_open");
 	}
 	err = error_new(ERR_UNSUPPORTED,
 			"bpf does not reach a Linux kernel here: %s (a sandbox, or a security "
@@ -101,17 +104,24 @@ static struct error *explain_capabilities(const struct kern_limits *l)
 
 	if (bpf && perfmon)
 		return NULL;
+	if (l->perf.in_user_ns) {
+		err = error_new(
+			ERR_PERMISSION,
+			"unwinding in the kernel takes CAP_BPF and CAP_PERFMON, which count for "
+			"nothing in a user namespace (a rootless container?)");
+		return error_hint(
+			err, "run cprof on the host, or a container of root's: sudo podman "
+			     "run " CONTAINER_FLAGS ", docker run --userns=host " CONTAINER_FLAGS);
+	}
 	err = error_new(ERR_PERMISSION,
 			"unwinding in the kernel takes CAP_BPF and CAP_PERFMON, and cprof has %s",
 			bpf	  ? "no CAP_PERFMON"
 			: perfmon ? "no CAP_BPF"
 				  : "neither");
-	if (l->perf.in_user_ns)
-		return error_hint(err, "root inside a user namespace does not count: run cprof on "
-				       "the host");
 	if (l->perf.uid == 0)
-		return error_hint(err, "root without them (a container?): add them with --cap-add "
-				       "BPF --cap-add PERFMON");
+		return error_hint(err,
+				  "root without them (a container?): docker run " CONTAINER_CAPS
+				  " (podman: the same; " OLD_DOCKER ")");
 	return error_hint(err,
 			  "run as root (sudo cprof ...; the program still runs as you); `cprof "
 			  "doctor` says how to give the two capabilities in place of root");

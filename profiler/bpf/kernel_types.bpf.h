@@ -14,6 +14,10 @@ struct mm_struct {
 	unsigned long start_stack; /* of the main thread: above are arguments and environment */
 };
 
+struct bpf_map {
+	__u32 id;
+};
+
 struct vm_area_struct {
 	unsigned long vm_end;
 };
@@ -32,8 +36,13 @@ struct pid {
 
 enum pid_type { PIDTYPE_PID, PIDTYPE_TGID, PIDTYPE_MAX };
 
+typedef struct {
+	int counter;
+} atomic_t;
+
 struct signal_struct {
 	struct pid *pids[PIDTYPE_MAX];
+	atomic_t live; /* threads that have not begun to exit */
 };
 
 struct task_struct {
@@ -42,7 +51,8 @@ struct task_struct {
 	struct pid *thread_pid;
 	struct signal_struct *signal;
 	struct mm_struct *mm;
-	__u64 start_time;
+	struct task_struct *group_leader;
+	__u64 start_time, start_boottime;
 	unsigned int in_execve : 1;
 };
 

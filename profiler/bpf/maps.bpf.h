@@ -118,6 +118,14 @@ struct {
 	__type(value, __u32);
 } threads SEC(".maps");
 
+/* The group of KERN_TARGET_CGROUP, put in by user space; not there for other targets. */
+struct {
+	__uint(type, BPF_MAP_TYPE_CGROUP_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} cgroup SEC(".maps");
+
 #define KERN_WINDOW_WORDS 512 /* a page of stack */
 #define KERN_FRAME_WORDS  (KERN_KERNEL_FRAMES + UNWIND_MAX_FRAMES + KERN_REGS)
 
@@ -136,6 +144,7 @@ struct kern_sending {
 	__u64 at, end;	       /* what is next; where the stack ends, ~0: nobody knows */
 	__u32 pages, parts;    /* looked at; sent */
 	__u32 has_holes;       /* pages of it are not there */
+	__u32 bytes, enough;   /* sent; so much is */
 	__u32 flags;	       /* enum kern_sample_flags, of what became of it */
 	struct kern_part part;
 };
@@ -166,5 +175,46 @@ struct {
 	__type(key, __u32);
 	__type(value, struct kern_scratch);
 } scratch SEC(".maps");
+
+/* A stack that is sent apart from samples. */
+struct kern_desk {
+	__u32 busy; /* taken: whoever works here may be interrupted by a sample, or preempted */
+	__u32 pad;
+	struct kern_sending out;
+	struct kern_aside aside;
+};
+
+#define KERN_DESKS_OF_CPU 2
+
+/* Index: KERN_DESKS_OF_CPU for each CPU. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, KERN_DESKS_OF_CPU);
+	__type(key, __u32);
+	__type(value, struct kern_desk);
+} desks SEC(".maps");
+
+/* The kernel's own type: its name and size are what makes it one. */
+struct bpf_task_work {
+	__u64 opaque;
+} __attribute__((aligned(8)));
+
+/* What was promised with KERN_SAMPLE_LATER. */
+struct kern_promise {
+	struct bpf_task_work work;
+	__u32 tid; /* whose; 0: free */
+	__u32 pad;
+	__u64 mm, ip, sp; /* and as of when: with others, the thread has gone on */
+};
+
+#define KERN_PROMISES 256 /* a power of two */
+
+/* Index: the thread's number, modulo the size. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, KERN_PROMISES);
+	__type(key, __u32);
+	__type(value, struct kern_promise);
+} promises SEC(".maps");
 
 #endif

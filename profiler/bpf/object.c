@@ -75,6 +75,17 @@ static struct error *set_entries(struct bpf_object *object, const char *name, ui
 	return NULL;
 }
 
+/* A map that is not made. Whatever uses it must be dead for the verifier. */
+static struct error *leave_out(struct bpf_object *object, const char *name)
+{
+	struct bpf_map *map = bpf_object__find_map_by_name(object, name);
+	int result = map ? bpf_map__set_autocreate(map, false) : -ENOENT;
+
+	if (result < 0)
+		return error_errno(-result, "leaving out the kernel program's map %s", name);
+	return NULL;
+}
+
 struct error *kern_object_size(struct bpf_object *object, uint32_t cpus, enum kern_target target,
 			       bool in_pid_namespace)
 {
@@ -82,8 +93,11 @@ struct error *kern_object_size(struct bpf_object *object, uint32_t cpus, enum ke
 
 	for (size_t i = 0; i < ARRAY_SIZE(by_cpu); i++)
 		TRY(set_entries(object, by_cpu[i], cpus));
+	TRY(set_entries(object, "desks", 2 * cpus));
 	if (target != KERN_TARGET_THREADS)
 		TRY(set_entries(object, "threads", 1));
+	if (target != KERN_TARGET_CGROUP)
+		TRY(leave_out(object, "cgroup"));
 	if (!in_pid_namespace)
 		TRY(set_entries(object, "numbers", 1));
 	return NULL;

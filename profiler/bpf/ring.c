@@ -62,7 +62,9 @@ static bool is_sane(const struct kern_record *record, size_t n)
 			words += KERN_REGS;
 		return words <= (n - sizeof(*s)) / sizeof(uint64_t);
 	}
-	if (record->kind == KERN_RECORD_PART) {
+	if (record->kind == KERN_RECORD_LAST || record->kind == KERN_RECORD_LATER)
+		return n >= sizeof(struct kern_aside);
+	if (record->kind == KERN_RECORD_PART || record->kind == KERN_RECORD_ASIDE_PART) {
 		const struct kern_part *p = (const struct kern_part *)record;
 		size_t fixed = offsetof(struct kern_part, bytes);
 

@@ -9,15 +9,13 @@
 #include <linux/bpf.h>
 #include <linux/bpf_perf_event.h>
 
+#include "profiler/bpf/aside.bpf.h"
 #include "profiler/bpf/pids.bpf.h"
-#include "profiler/bpf/send.bpf.h"
 #include "profiler/bpf/walk.bpf.h"
 
 char licence[] SEC("license") = "Dual MIT/GPL";
 
 const volatile __u32 target = KERN_TARGET_PROCESSES;
-const volatile __u32 cgroup_level = 0;
-const volatile __u64 cgroup_id = 0;
 const volatile __u8 user_only = 0;
 const volatile __u8 debug_stacks = 0;
 
@@ -30,10 +28,31 @@ static __always_inline struct kern_counters *own_counters(void)
 
 /* --- who --- */
 
+/* Whether an entry is about the task's process: the number may have been another one's. */
+static __always_inline int is_same_process(struct kern_process *p, struct task_struct *task)
+{
+	struct task_struct *leader = task->group_leader;
+
+	if (p->start_time)
+		return p->start_time == leader->start_time;
+	if (p->start_ticks && p->start_ticks != leader->start_boottime / KERN_TICK_NS)
+		return 0;
+	p->start_time = leader->start_time;
+	return 1;
+}
+
+/* The entry of the task's process, which has this number. */
+static __always_inline struct kern_process *find_process(struct task_struct *task, __u32 tgid)
+{
+	struct kern_process *p = bpf_map_lookup_elem(&processes, &tgid);
+
+	return p && is_same_process(p, task) ? p : 0;
+}
+
 /* The slot of the running process, 0 without one. False: no target. */
 static __always_inline int find_target(__u32 tgid, __u32 tid, __u32 *ret_slot)
 {
-	struct kern_process *p = bpf_map_lookup_elem(&processes, &tgid);
+	struct kern_process *p = find_process(bpf_get_current_task_btf(), tgid);
 
 	*ret_slot = p && p->armed ? p->slot : 0;
 	if (target == KERN_TARGET_PROCESSES)
@@ -41,7 +60,7 @@ static __always_inline int find_target(__u32 tgid, __u32 tid, __u32 *ret_slot)
 	if (target == KERN_TARGET_THREADS)
 		return bpf_map_lookup_elem(&threads, &tid) != 0;
 	if (target == KERN_TARGET_CGROUP)
-		return bpf_get_current_ancestor_cgroup_id(cgroup_level) == cgroup_id;
+		return bpf_current_task_under_cgroup(&cgroup, 0) == 1;
 	return 1;
 }
 
@@ -129,11 +148,12 @@ static __always_inline __u32 check_memory(struct kern_scratch *k, struct task_st
 					  __u32 index, int in_kernel)
 {
 	struct kern_slot *slot = bpf_map_lookup_elem(&slots, &index);
+	const struct kern_owner *owner = bpf_map_lookup_elem(&owners, &index);
 	__u64 mm = (__u64)task->mm;
 
 	k->maps = 0;
-	if (!slot || !index)
-		return UNWIND_DEFER;
+	if (!slot || !owner || !index || owner->tgid != k->sample.tgid)
+		return UNWIND_DEFER; /* it was given back, and is another's by now */
 	if (!slot->mm && !is_in_execve(task, in_kernel))
 		slot->mm = mm;
 	if (slot->mm != mm)
@@ -211,6 +231,12 @@ static __always_inline void count_time(const struct kern_scratch *k, struct kern
 	}
 }
 
+static __always_inline int lacks_page(const struct kern_scratch *k, __u32 status)
+{
+	return status == UNWIND_EFAULT_RA || status == UNWIND_EFAULT_FP ||
+	       status == UNWIND_EFAULT_DEREF || (status == UNWIND_DEFER && k->out.has_holes);
+}
+
 /* A target's sample, from its registers to the ring. */
 static __always_inline void take_sample(struct bpf_perf_event_data *ctx, struct kern_scratch *k,
 					struct kern_counters *c, void *ring, __u32 slot,
@@ -246,11 +272,14 @@ static __always_inline void take_sample(struct bpf_perf_event_data *ctx, struct 
 	if (status == UNWIND_DEFER || (debug_stacks && k->maps)) {
 		k->out.part.record = k->sample.record;
 		k->out.part.record.kind = KERN_RECORD_PART;
+		k->out.enough = NO_LIMIT;
 		send_stack(&k->out, c, ring, task);
 		k->sample.parts = k->out.parts;
 		k->sample.record.flags |= k->out.flags;
 		add_regs(k);
 	}
+	if (in_kernel && lacks_page(k, status) && promise_later(task, &k->out))
+		k->sample.record.flags |= KERN_SAMPLE_LATER;
 	if (!emit(k, ring)) {
 		c->ring_full++;
 		c->other_ns += bpf_ktime_get_ns() - started_ns;
@@ -327,7 +356,7 @@ static __always_inline void no_room(void)
 }
 
 /* A free slot, 0: there is none. */
-static __always_inline __u32 take_slot(__u32 tgid, __u64 maps, __u64 mm)
+static __always_inline __u32 take_slot(__u32 tgid, __u64 maps, __u64 mm, __u32 memory_of)
 {
 	struct kern_state *st;
 	struct kern_owner *owner;
@@ -354,6 +383,7 @@ static __always_inline __u32 take_slot(__u32 tgid, __u64 maps, __u64 mm)
 		slot->mm = mm; /* first: who had it before may look at it */
 		slot->maps = maps;
 		owner->tgid = tgid;
+		owner->memory_of = memory_of;
 		owner->time_ns = bpf_ktime_get_ns();
 		return at;
 	}
@@ -377,7 +407,7 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 	struct kern_process new = { .armed = 1 }, *p;
 	struct pid_numbers from = numbers_of(parent), to = numbers_of(child);
 	struct kern_slot *slot = 0;
-	__u32 one = 1, index;
+	__u32 one = 1, index, memory_of = child->mm == parent->mm ? from.tgid : 0;
 	__u64 maps = 0;
 
 	if (target == KERN_TARGET_THREADS && bpf_map_lookup_elem(&threads, &from.tid) &&
@@ -385,7 +415,7 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 		no_room();
 	if (child->pid != child->tgid)
 		return 0;
-	p = bpf_map_lookup_elem(&processes, &from.tgid);
+	p = find_process(parent, from.tgid);
 	if (!to.tgid || !(takes_all() || (p && p->armed)))
 		return 0;
 	if (p) {
@@ -395,7 +425,7 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 	/* of another memory: the parent's end was told too early, and it is another process's */
 	if (slot && (!slot->mm || slot->mm == (__u64)parent->mm))
 		maps = slot->maps;
-	new.slot = take_slot(to.tgid, maps, (__u64)child->mm);
+	new.slot = take_slot(to.tgid, maps, (__u64)child->mm, memory_of);
 	new.start_time = child->start_time;
 	if (bpf_map_update_elem(&processes, &to.tgid, &new, BPF_ANY))
 		no_room();
@@ -407,7 +437,7 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_tid)
 {
 	__u32 tgid = numbers_of(task).tgid, one = 1, tid;
 	struct kern_process new = { .armed = 1 };
-	struct kern_process *p = bpf_map_lookup_elem(&processes, &tgid);
+	struct kern_process *p = find_process(task, tgid);
 
 	/* the thread that execs becomes the process's first */
 	if (target == KERN_TARGET_THREADS && old_tid != task->pid) {
@@ -416,14 +446,29 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_tid)
 			bpf_map_update_elem(&threads, &tgid, &one, BPF_ANY);
 	}
 	if (p) {
-		p->slot = take_slot(tgid, 0, (__u64)task->mm);
+		p->slot = take_slot(tgid, 0, (__u64)task->mm, 0);
 		p->armed = 1;
 	} else if (tgid && takes_all()) {
 		new.start_time = task->start_time;
-		new.slot = take_slot(tgid, 0, (__u64)task->mm);
+		new.slot = take_slot(tgid, 0, (__u64)task->mm, 0);
 		if (bpf_map_update_elem(&processes, &tgid, &new, BPF_ANY))
 			no_room();
 	}
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(on_exit, struct task_struct *task)
+{
+	struct pid_numbers own;
+	__u32 slot;
+
+	if (!task->mm || task->flags & (PF_KTHREAD | PF_IO_WORKER | PF_USER_WORKER) ||
+	    is_in_execve(task, 0))
+		return 0;
+	own = numbers_of(task);
+	if (own.tgid && find_target(own.tgid, own.tid, &slot))
+		send_last(task, own);
 	return 0;
 }
 
@@ -444,7 +489,7 @@ int BPF_PROG(on_free, struct task_struct *task)
 		return 0;
 	p = bpf_map_lookup_elem(&processes, &number);
 	/* the number may be another process's by now */
-	if (p && (!p->start_time || p->start_time == task->start_time))
+	if (p && is_same_process(p, task))
 		bpf_map_delete_elem(&processes, &number);
 	return 0;
 }

@@ -47,8 +47,6 @@ static struct error *open_programs(struct kern_sampler *s, const struct kern_opt
 	s->programs = p;
 	s->object = p->obj;
 	p->rodata->target = o->target;
-	p->rodata->cgroup_id = o->cgroup_id;
-	p->rodata->cgroup_level = o->cgroup_level;
 	p->rodata->user_only = o->user_only;
 	p->rodata->debug_stacks = o->debug_stacks;
 	p->rodata->wake_bytes = s->ring_bytes / WAKE_PART;
@@ -122,6 +120,20 @@ static void choose_programs(struct kern_sampler *s, bool count_only)
 	}
 }
 
+/* Before this, nobody is in it. */
+static struct error *choose_cgroup(struct kern_sampler *s, const char *folder)
+{
+	int map = bpf_object__find_map_fd_by_name(s->object, "cgroup");
+	CLEANUP(fd_cleanup) int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	uint32_t zero = 0;
+
+	if (fd < 0)
+		return error_errno(errno, "cannot open the cgroup %s", folder);
+	if (bpf_map_update_elem(map, &zero, &fd, BPF_ANY) < 0)
+		return error_errno(errno, "telling the kernel program of the cgroup %s", folder);
+	return NULL;
+}
+
 /* Before this, nobody has a number. */
 static struct error *learn_namespace(struct kern_sampler *s)
 {
@@ -169,6 +181,8 @@ static struct error *load_object(struct kern_sampler *s, const struct kern_optio
 	if (errnum)
 		return kern_explain(errnum, "loading the sampling program", kern_object_words());
 	TRY(learn_namespace(s));
+	if (o->target == KERN_TARGET_CGROUP)
+		TRY(choose_cgroup(s, o->cgroup));
 	bpf_object__for_each_map(m, s->object) s->facts.map_bytes += kern_map_bytes(bpf_map__fd(m));
 	bpf_object__for_each_program(p, s->object)
 	{

@@ -34,9 +34,8 @@ struct kern_sampler;
 
 struct kern_options {
 	enum kern_target target;
-	uint64_t cgroup_id;    /* of CGROUP */
-	uint32_t cgroup_level; /* how deep below the root: 0 is the root */
-	bool user_only;	       /* no kernel frames */
+	const char *cgroup;  /* of CGROUP: the folder of the group, of a cgroup2 file system */
+	bool user_only;	     /* no kernel frames */
 	bool debug_stacks;   /* every sample carries its registers and stack, beside what the kernel
 				made of them */
 	bool count_only;     /* runs a program that counts its entries as filtered, and no more: the
@@ -68,11 +67,12 @@ void kern_sampler_follow_cpus(struct kern_sampler *s, void (*came)(void *context
 
 /* --- who is sampled --- */
 
-/* A process that exists. It gets an empty slot: its samples are deferred until there are mappings.
- * With `armed` false its samples are filtered until it execs. *ret_slot is 0 where slots ran out,
- * and where the process ended meanwhile. */
-struct error *kern_sampler_add_process(struct kern_sampler *s, uint32_t tgid, bool armed,
-				       uint32_t *ret_slot) MUST_USE;
+/* A process that exists, and was started at start_ticks (proc_start_ticks(); 0: unknown). It gets
+ * an empty slot: its samples are deferred until there are mappings. With `armed` false its samples
+ * are filtered until it execs. *ret_slot is 0 where slots ran out, and where the process ended
+ * meanwhile. */
+struct error *kern_sampler_add_process(struct kern_sampler *s, uint32_t tgid, uint64_t start_ticks,
+				       bool armed, uint32_t *ret_slot) MUST_USE;
 struct error *kern_sampler_add_thread(struct kern_sampler *s, uint32_t tid) MUST_USE;
 
 /* The slots that the kernel program gave to forks and execs since the last call: each(context,
@@ -81,6 +81,9 @@ void kern_sampler_new_slots(struct kern_sampler *s,
 			    void (*each)(void *context, uint32_t slot,
 					 const struct kern_owner *owner),
 			    void *context);
+
+/* The process whose memory the slot's process has, too; 0: its own alone. */
+uint32_t kern_sampler_memory_of(const struct kern_sampler *s, uint32_t slot);
 
 /* Publishes the mappings of a slot: one store. */
 void kern_sampler_publish(struct kern_sampler *s, uint32_t slot, uint64_t maps);

@@ -13,6 +13,7 @@
 #define PAGE_BYTES     4096ull
 #define RED_ZONE_BYTES 128
 #define NO_END	       (~0ull)
+#define NO_LIMIT       (~0u)
 
 const volatile __u64 wake_bytes = 0; /* in a ring */
 
@@ -68,7 +69,12 @@ static long send_part(__u32 i, struct send_context *cx)
 	struct kern_sending *o = cx->out;
 	__u64 at = o->at, size = PAGE_BYTES - (at & (PAGE_BYTES - 1));
 
-	if (at >= o->end || o->pages >= KERN_PARTS_MAX || size > KERN_PART_BYTES)
+	if (at >= o->end || o->pages >= KERN_PARTS_MAX || o->bytes >= o->enough)
+		return 1;
+	if (size > o->enough)
+		size = o->enough;
+	asm volatile("" : "+r"(size)); /* else the limit may be checked of another register */
+	if (size > KERN_PART_BYTES)
 		return 1;
 	if (bpf_probe_read_user(o->part.bytes, size, (void *)at)) {
 		/* below the stack pointer it may be just growing */
@@ -94,6 +100,7 @@ static long send_part(__u32 i, struct send_context *cx)
 	__sync_fetch_and_add(&cx->state->in_flight, size);
 	__sync_fetch_and_add(&cx->c->parts, 1);
 	o->parts++;
+	o->bytes += size;
 	o->at = at + size;
 	o->pages++;
 	return 0;
@@ -106,9 +113,10 @@ static long take_end(struct task_struct *task, struct vm_area_struct *vma, struc
 }
 
 /*
- * Sends the stack of out->regs; out->part.record is set. The main thread's ends where the arguments
- * are. Another one's ends with its mapping, which is asked for (in an interrupt that takes as long
- * as a walk) only at an absent page: most stacks are above that page, and end there.
+ * Sends the stack of out->regs; out->part.record and enough are set. The main thread's ends
+ * where the arguments are. Another one's ends with its mapping, which is asked for (in an interrupt
+ * that takes as long as a walk) only at an absent page: most stacks are above that page, and end
+ * there.
  */
 static __always_inline void send_stack(struct kern_sending *o, struct kern_counters *c, void *ring,
 				       struct task_struct *task)
@@ -118,7 +126,7 @@ static __always_inline void send_stack(struct kern_sending *o, struct kern_count
 	__u64 sp = o->regs[1 + UNWIND_GPR_SP], main_stack = task->mm->start_stack;
 
 	o->flags = 0;
-	o->parts = o->pages = o->has_holes = 0;
+	o->parts = o->bytes = o->pages = o->has_holes = 0;
 	cx.state = bpf_map_lookup_elem(&state, &zero);
 	if (!cx.state)
 		return;
@@ -126,7 +134,7 @@ static __always_inline void send_stack(struct kern_sending *o, struct kern_count
 	o->end = sp <= main_stack && main_stack - sp < KERN_PARTS_MAX * PAGE_BYTES ? main_stack + 8
 										   : NO_END;
 	bpf_loop(KERN_PARTS_MAX, send_part, &cx, 0);
-	if (o->end == NO_END && !o->flags && o->pages < KERN_PARTS_MAX) {
+	if (o->end == NO_END && !o->flags && o->pages < KERN_PARTS_MAX && o->bytes < o->enough) {
 		/* it stopped at an absent page, or for want of budget */
 		bpf_find_vma(task, sp, take_end, &cx, 0);
 		if (o->end <= o->at || o->end == NO_END)

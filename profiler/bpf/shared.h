@@ -19,7 +19,7 @@
 #define KERN_KERNEL_FRAMES 127	 /* the kernel's own limit (kernel.perf_event_max_stack) */
 #define KERN_PART_BYTES	   4096
 #define KERN_PARTS_MAX	   256 /* of a stack: 1 MiB */
-#define KERN_REGS	   17 /* ip, then the 16 general registers in DWARF's order */
+#define KERN_REGS	   17  /* ip, then the 16 general registers in DWARF's order */
 
 /* Which samples are taken. */
 enum kern_target {
@@ -65,16 +65,21 @@ _Static_assert(sizeof(struct kern_maps) == sizeof(struct unwind_mapping), "one a
  * threads are those of the pid namespace that cprof runs in. */
 struct kern_owner {
 	__u32 tgid;
-	__u32 pad;
-	__u64 time_ns; /* of the fork or exec */
+	__u32 memory_of; /* the process whose memory it has too (vfork, clone with CLONE_VM): what
+			    one maps, both have; 0: its own alone */
+	__u64 time_ns;	 /* of the fork or exec; 0: user space gave the slot out */
 };
 
 /* Value of the hash `processes`, by tgid. */
 struct kern_process {
 	__u32 slot;
-	__u32 armed;	  /* 0: from its next exec on */
-	__u64 start_time; /* of the task, as the kernel program sees it; 0: was there before */
+	__u32 armed;	   /* 0: from its next exec on */
+	__u64 start_time;  /* of the task, as the kernel program sees it; 0: was there before */
+	__u64 start_ticks; /* of what was there before: as /proc shows it, so that another process
+			      of the same number is not taken for it; 0: unknown */
 };
+
+#define KERN_TICK_NS 10000000ull /* of /proc: USER_HZ is 100 on every machine */
 
 /* Shared state, one for all CPUs, mapped by user space. */
 struct kern_state {
@@ -82,11 +87,13 @@ struct kern_state {
 	__u32 slots_given; /* to it, by user space */
 	__u64 in_flight;   /* bytes of stacks sent, and not yet handled: user space subtracts */
 	__u64 in_flight_max;
-	__u32 listening; /* 1: user space wants to be woken by a deferred sample; woken, it sets
-			    that again */
-	__u32 pid_level; /* of the namespace that cprof runs in: 0 is the first one ... */
+	__u32 listening;     /* 1: user space wants to be woken by a deferred sample; woken, it sets
+				that again */
+	__u32 pid_level;     /* of the namespace that cprof runs in: 0 is the first one ... */
 	__u64 pid_namespace; /* ... and the kernel's address of it */
-	__u32 pad[6];
+	__u32 sampling;	     /* 1: from start to stop */
+	__u32 asides;	     /* stacks that were sent apart from samples: each has a number */
+	__u32 pad[4];
 };
 
 _Static_assert(sizeof(struct kern_state) == 64, "shared with the kernel");
@@ -104,6 +111,8 @@ _Static_assert(sizeof(struct kern_state) == 64, "shared with the kernel");
 	X(parts)	/* pieces of stacks in the ring */                                         \
 	X(parts_lost)	/* no room for them */                                                     \
 	X(budget_cut)	/* pieces not sent: too many bytes in flight */                            \
+	X(asides)	/* stacks sent apart from samples */                                       \
+	X(asides_ns)	/* time for them */                                                        \
 	X(no_slot)	/* processes and threads that there was no room for */                     \
 	X(user_samples) /* emitted, walked to an end, interrupted in user mode ... */              \
 	X(user_frames)                                                                             \
@@ -118,7 +127,7 @@ struct kern_counters {
 #define X(name) __u64 name;
 	KERN_COUNTERS(X)
 #undef X
-	__u64 pad[14]; /* counters of two CPUs do not share a line */
+	__u64 pad[12]; /* counters of two CPUs do not share a line */
 };
 
 _Static_assert(sizeof(struct kern_counters) == 256, "shared with the kernel");
@@ -126,6 +135,9 @@ _Static_assert(sizeof(struct kern_counters) == 256, "shared with the kernel");
 enum kern_record_kind {
 	KERN_RECORD_SAMPLE = 1,
 	KERN_RECORD_PART, /* of the stack of the sample of the same sequence number that follows */
+	KERN_RECORD_ASIDE_PART, /* ... of the KERN_RECORD_LAST or _LATER */
+	KERN_RECORD_LAST,	/* a thread is at its end: what its samples from now on have */
+	KERN_RECORD_LATER,	/* what the thread's samples before with KERN_SAMPLE_LATER have */
 };
 
 enum kern_sample_flags {
@@ -133,12 +145,15 @@ enum kern_sample_flags {
 	KERN_SAMPLE_REGS = 2,	   /* KERN_REGS words of registers follow the frames */
 	KERN_SAMPLE_STACK_CUT = 4, /* the stack went on behind the last part */
 	KERN_SAMPLE_PARTS_LOST = 8,
+	KERN_SAMPLE_LATER = 16, /* a page of the stack was on its way: when the kernel is done with
+				   it, the stack follows, in the ring of whichever CPU */
 };
 
-/* Both kinds of records start like this. */
+/* All kinds of records start like this. */
 struct kern_record {
 	__u64 time_ns;	/* CLOCK_MONOTONIC */
-	__u32 sequence; /* of samples on this CPU, the lost ones counted: a gap is a loss */
+	__u32 sequence; /* of samples on this CPU, the lost ones counted: a gap is a loss; of stacks
+			   apart from samples, on all CPUs */
 	__u16 kind;	/* enum kern_record_kind */
 	__u16 flags;	/* enum kern_sample_flags */
 };
@@ -159,6 +174,16 @@ struct kern_sample {
 };
 
 _Static_assert(sizeof(struct kern_sample) == 56, "shared with the kernel");
+
+/* A stack apart from samples; its parts came before. */
+struct kern_aside {
+	struct kern_record record;
+	__u32 tgid, tid;
+	__u32 parts, pad;
+	__u64 regs[KERN_REGS];
+};
+
+_Static_assert(sizeof(struct kern_aside) == 32 + 8 * KERN_REGS, "shared with the kernel");
 
 /* A user frame is its address with these bits, which no user address has. */
 #define KERN_FRAME_RETURN  (1ull << 63)

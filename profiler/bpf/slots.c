@@ -67,6 +67,11 @@ void kern_sampler_new_slots(struct kern_sampler *s,
 	}
 }
 
+uint32_t kern_sampler_memory_of(const struct kern_sampler *s, uint32_t slot)
+{
+	return s->owners[slot].memory_of;
+}
+
 void kern_sampler_publish(struct kern_sampler *s, uint32_t slot, uint64_t maps)
 {
 	__atomic_store_n(&s->slots[slot].maps, maps, __ATOMIC_RELEASE);
@@ -103,13 +108,15 @@ static struct error *explain_full(const char *what, int errnum)
 	return error_hint(err, "sample fewer, or with the other backend: --backend=perf");
 }
 
-struct error *kern_sampler_add_process(struct kern_sampler *s, uint32_t tgid, bool armed,
-				       uint32_t *ret_slot)
+struct error *kern_sampler_add_process(struct kern_sampler *s, uint32_t tgid, uint64_t start_ticks,
+				       bool armed, uint32_t *ret_slot)
 {
-	struct kern_process process = { .armed = armed }, found;
+	struct kern_process process = { .armed = armed, .start_ticks = start_ticks }, found;
 	int errnum;
 
 	process.slot = kern_slot_take(s);
+	if (process.slot)
+		s->owners[process.slot].tgid = tgid;
 	errnum = update(s->processes, tgid, &process, BPF_NOEXIST);
 	if (errnum == EEXIST) { /* forked by a target meanwhile: the kernel program knows it */
 		kern_sampler_free_slot(s, process.slot);

@@ -183,11 +183,15 @@ struct error *capture_start(const struct capture_options *o, struct capture **re
 /* The delay is over. */
 static void begin_late(struct capture *c)
 {
+	struct error *err;
+
 	if (c->target == CAPTURE_COMMAND && launch_has_ended(&c->launch, false))
 		return;
-	c->error = attach(c);
-	if (c->error)
-		c->failed = true;
+	err = attach(c);
+	if (!err)
+		return; /* the drain runs, and an error is its */
+	c->error = err;
+	c->failed = true;
 }
 
 void capture_switch(struct capture *c, bool on)
@@ -269,6 +273,14 @@ static int least_ms(int a, int b)
 	return a < 0 ? b : b < 0 ? a : MIN(a, b);
 }
 
+/* Without a pidfd of the command, which tells of its end: whether there is an end to look for. A
+ * whole machine has none. */
+static bool ends_untold(const struct capture *c)
+{
+	return c->failed || !c->start_ns ||
+	       (c->target != CAPTURE_ALL && c->target != CAPTURE_CGROUP);
+}
+
 enum capture_state capture_wait(struct capture *c, int fd, int timeout_ms)
 {
 	uint64_t end = timeout_ms < 0 ? 0 : session_now() + (uint64_t)timeout_ms * 1000000;
@@ -289,8 +301,7 @@ enum capture_state capture_wait(struct capture *c, int fd, int timeout_ms)
 			wait = least_ms(wait, ms_until(c->attached_ns + c->duration_ns));
 		if (c->launch.has_ended)
 			fds[1].fd = -1;
-		/* only a pidfd tells of an end by itself, and only of the command's */
-		if (c->target != CAPTURE_COMMAND || c->wait_all || fds[1].fd < 0 || c->failed)
+		if (fds[1].fd < 0 ? ends_untold(c) : c->wait_all || c->failed)
 			wait = least_ms(wait, LOOK_MS);
 		else
 			wait = least_ms(wait, 1000); /* the drain thread may have failed */

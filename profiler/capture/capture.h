@@ -60,8 +60,7 @@ struct capture_options {
 	const uint32_t *ids;
 	size_t id_count;
 	const char *target_name; /* for people, where no command is recorded; NULL: none */
-	uint64_t cgroup_id;
-	uint32_t cgroup_level; /* how deep it lies: 0 is the root of all */
+	const char *cgroup;	 /* of CAPTURE_CGROUP: its folder */
 
 	uint64_t delay_ns; /* sampling starts this long after the command, or after capture_start();
 			    * CAPTURE_DELAY_ENDLESS: when capture_switch() says so */

@@ -92,6 +92,8 @@ struct proc_file_key session_file_of(const struct pev_record *r)
 		.major = r->mmap.major,
 		.minor = r->mmap.minor,
 		.inode = r->mmap.inode,
+		.generation = r->mmap.generation,
+		.pid = r->pid,
 	};
 }
 

@@ -9,6 +9,9 @@
 
 #include "profiler/capture/backend.h"
 #include "profiler/capture/session.h"
+#include "profiler/process/held.h"
+
+#define HELD_TOLD 10 /* at the most */
 
 void session_fact(struct capture *c, const char *key, uint64_t value)
 {
@@ -40,6 +43,22 @@ static void tell_of_left(struct capture *c)
 					 left == 1 ? "it ends" : "they end");
 }
 
+/* Targets that somebody holds use no CPU, whatever they have to do. */
+static void tell_of_held(struct capture *c)
+{
+	bool threads = c->target == CAPTURE_THREADS;
+
+	for (size_t i = 0; i < c->targets.count && i < HELD_TOLD; i++) {
+		uint32_t id = c->targets.items[i];
+		struct buf words = { 0 };
+
+		if (proc_is_held(threads ? proc_of_thread(id) : id, &words))
+			recording_add_diagnostic(c->writer, c->stop_ns,
+						 "at the recording's end, %s", buf_str(&words));
+		buf_deinit(&words);
+	}
+}
+
 /* Go writes no unwind tables. */
 static void tell_of_go(struct capture *c)
 {
@@ -65,6 +84,7 @@ void session_write_facts(struct capture *c)
 					 c->is_off ? "--control never said enable"
 						   : "the program ended before --delay was over");
 	tell_of_left(c);
+	tell_of_held(c);
 	tell_of_go(c);
 	session_machine_end(c);
 	c->backend->write_facts(c);

@@ -161,6 +161,16 @@ static void explain_trial(const struct machine *m, const struct trial *t, enum s
 	error_free(err);
 }
 
+/* Whatever is asked, the answer is the same. */
+static bool is_filtered(const struct machine *m, const struct trial *t, struct finding *f)
+{
+	if (!t->errnum || !pev_limits_call_filtered(&m->limits))
+		return false;
+	f->state = STATE_NO;
+	buf_add_str(&f->found, "refused, too: see `sampling` above");
+	return true;
+}
+
 static void check_sampling(const struct machine *m, struct finding *f)
 {
 	if (m->user.errnum) {
@@ -179,6 +189,8 @@ static void check_kernel_time(const struct machine *m, struct finding *f)
 		buf_add_str(&f->found, "samples in the kernel are taken too");
 		return;
 	}
+	if (is_filtered(m, &m->kernel, f))
+		return;
 	explain_trial(m, &m->kernel, m->user.errnum ? STATE_NO : STATE_LIMITED, f);
 	if (!m->user.errnum)
 		buf_add_str(&f->found, "; its time is shown as [kernel, not visible]");
@@ -190,6 +202,8 @@ static void check_other_programs(const struct machine *m, struct finding *f)
 		buf_add_str(&f->found, "-p reaches the processes of every user");
 		return;
 	}
+	if (is_filtered(m, &m->everything, f))
+		return;
 	if (m->user.errnum) {
 		explain_trial(m, &m->everything, STATE_NO, f);
 		return;
@@ -197,7 +211,11 @@ static void check_other_programs(const struct machine *m, struct finding *f)
 	f->state = STATE_LIMITED;
 	buf_printf(&f->found, "-p reaches the processes of user %u only",
 		   (unsigned int)m->limits.uid);
-	buf_add_str(&f->advice, "run as root (sudo cprof ...) to attach to those of others");
+	buf_add_str(&f->advice,
+		    m->limits.in_user_ns
+			    ? "root inside a user namespace does not count: run cprof on "
+			      "the host to attach to those of others"
+			    : "run as root (sudo cprof ...) to attach to those of others");
 }
 
 static void check_paranoid(const struct machine *m, struct finding *f)
@@ -266,9 +284,12 @@ static void check_privileges(const struct machine *m, struct finding *f)
 static void check_seccomp(const struct machine *m, struct finding *f)
 {
 	if (pev_limits_call_filtered(&m->limits)) {
-		const struct trial filtered = { .errnum = m->limits.call_errno,
-						.event = "cpu-clock" };
-		explain_trial(m, &filtered, STATE_NO, f);
+		f->state = STATE_NO;
+		buf_add_str(&f->found, m->limits.seccomp == 2
+					       ? "a seccomp filter refuses perf_event_open: see "
+						 "`sampling` above"
+					       : "perf_event_open is kept from the kernel: see "
+						 "`sampling` above");
 	} else if (m->limits.seccomp == 2) {
 		buf_add_str(&f->found,
 			    "a seccomp filter is there and lets perf_event_open through");
@@ -301,6 +322,8 @@ static void check_pmu(const struct machine *m, struct finding *f)
 		buf_add_str(&f->found, "hardware counters work");
 		return;
 	}
+	if (is_filtered(m, &m->cycles, f))
+		return;
 	explain_trial(m, &m->cycles, m->user.errnum ? STATE_NO : STATE_LIMITED, f);
 }
 
@@ -441,6 +464,7 @@ static void add_obstacles(const struct machine *m, struct finding *f)
 		.perf = m->limits, .call_errno = EINVAL, .has_btf = true, .has_loop = 1, .jit = 1
 	};
 	struct kern_limits only[5];
+	bool is_contained = false; /* what lifts the filter gives the capabilities, too */
 
 	good.perf.call_errno = EINVAL;
 	good.perf.caps = UINT64_MAX;
@@ -460,13 +484,16 @@ static void add_obstacles(const struct machine *m, struct finding *f)
 		struct error *err = kern_explain_limits(&only[i]);
 
 		if (err) {
-			bool is_about_caps = i == 1 && m->limits.uid && !m->limits.in_user_ns;
+			bool is_about_caps = i == 1 && !m->limits.in_user_ns;
 
 			add_words(&f->found, error_message(err));
-			add_words(&f->advice, is_about_caps
-						      ? "run as root, or with these capabilities "
-							"in its place: see `privileges` above"
-						      : error_hint_of(err));
+			if (is_about_caps && m->limits.uid)
+				add_words(&f->advice,
+					  "run as root, or with these capabilities in its place: "
+					  "see `privileges` above");
+			else if (!is_about_caps || !is_contained)
+				add_words(&f->advice, error_hint_of(err));
+			is_contained |= i == 0 && m->limits.seccomp == 2;
 		}
 		error_free(err);
 	}

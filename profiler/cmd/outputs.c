@@ -189,9 +189,9 @@ const char *outputs_finish(struct outputs *o, bool failed)
 		return NULL;
 	}
 	/* The user asked for no recording: one of an earlier run stays as it is. */
-	return renameat2(AT_FDCWD, o->recording, AT_FDCWD, DEFAULT_RECORDING, RENAME_NOREPLACE) == 0
-		       ? DEFAULT_RECORDING
-		       : o->recording;
+	if (renameat2(AT_FDCWD, o->recording, AT_FDCWD, DEFAULT_RECORDING, RENAME_NOREPLACE) == 0)
+		return DEFAULT_RECORDING;
+	return access(o->recording, F_OK) == 0 ? o->recording : NULL;
 }
 
 void outputs_deinit(struct outputs *o)

@@ -33,6 +33,7 @@
 #include "profiler/cmd/sudo_user.h"
 #include "profiler/process/cgroup.h"
 #include "profiler/process/find.h"
+#include "profiler/process/held.h"
 #include "profiler/process/namespace.h"
 
 #define DEFAULT_HZ	 997
@@ -428,8 +429,7 @@ static struct error *start(struct record *r, struct capture **ret, int *ret_stat
 		.target_name = name,
 		.ids = r->ids.items,
 		.id_count = r->ids.count,
-		.cgroup_id = r->group.id,
-		.cgroup_level = r->group.level,
+		.cgroup = r->group.folder,
 		.delay_ns = r->delay_ns,
 		.is_switched = r->control != NULL,
 		.duration_ns = r->duration_ns,
@@ -450,6 +450,18 @@ static struct error *start(struct record *r, struct capture **ret, int *ret_stat
 	if (err)
 		unlink(r->outputs.recording); /* nothing is in it */
 	return err;
+}
+
+/* Where nothing comes until somebody does something. */
+static void say_held(const struct record *r)
+{
+	for (size_t i = 0; i < r->ids.count && !r->quiet && r->target == CAPTURE_PROCESSES; i++) {
+		struct buf words = { 0 };
+
+		if (proc_is_held(r->ids.items[i], &words))
+			fprintf(stderr, "cprof: %s\n", buf_str(&words));
+		buf_deinit(&words);
+	}
 }
 
 static void say_fast(const struct record *r)
@@ -572,14 +584,27 @@ static bool fails_gate(const struct record *r, const struct recording *recording
 	return true;
 }
 
+/* The recording was written without an error: where it is not there any more, or is no recording,
+ * that is somebody else's doing. */
+static struct error *read_back(const char *path, struct file_bytes *bytes, struct recording *ret)
+{
+	struct error *err = file_map(path, bytes);
+
+	if (!err)
+		err = recording_read(bytes->data, bytes->size, ret);
+	if (!err)
+		return NULL;
+	return error_hint(error_prefix(err, "reading %s back", path),
+			  "was it removed, or changed, while it was written?");
+}
+
 /* Reads the finished recording back and makes the files from it. */
 static struct error *write_results(struct record *r, bool *ret_gate_failed)
 {
 	CLEANUP(file_bytes_deinit) struct file_bytes bytes = { 0 };
 	struct recording recording;
 
-	TRY(file_map(r->outputs.recording, &bytes));
-	TRY(recording_read(bytes.data, bytes.size, &recording));
+	TRY(read_back(r->outputs.recording, &bytes, &recording));
 	struct error *err = write_files(r, &recording);
 	if (!err && !r->quiet)
 		say_files(r);
@@ -642,6 +667,7 @@ static struct error *run_session(struct record *r, int *ret_status)
 		capture_destroy(c);
 		return err;
 	}
+	say_held(r);
 	command_keeps(r->outputs.recording);
 	say_endless(r);
 	watch_run(&r->watch, c, &r->timer);
@@ -668,6 +694,7 @@ static void record_deinit(struct record *r)
 	vec_deinit(&r->output_paths);
 	launch_deinit(&r->timer);
 	free(r->ids.items);
+	free(r->group.folder);
 	free(r->group.name);
 	if (r->has_sudo_user)
 		sudo_user_deinit(&r->sudo);

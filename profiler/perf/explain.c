@@ -30,9 +30,10 @@ static struct error *explain_filter(const struct pev_limits *l, int errnum)
 				"a seccomp filter (of a container, or of systemd) refuses "
 				"perf_event_open: %s",
 				strerror(errnum));
-		return error_hint(err, "docker and podman: run the container with " CONTAINER_FLAGS
-				       " (or a seccomp profile that allows perf_event_open); "
-				       "systemd: SystemCallFilter=perf_event_open");
+		return error_hint(err,
+				  "docker run " CONTAINER_FLAGS " (podman: the same; where docker "
+				  "does not know that capability, --cap-add SYS_ADMIN in its "
+				  "place); systemd: SystemCallFilter=perf_event_open");
 	}
 	err = error_new(ERR_UNSUPPORTED,
 			"perf_event_open does not reach a Linux kernel here: %s (a sandbox such as "

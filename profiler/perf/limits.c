@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -65,9 +66,17 @@ static void read_status(struct pev_limits *l)
 	free(status);
 }
 
-/* The first user namespace maps every id to itself. */
+/* The inode of the first user namespace: PROC_USER_INIT_INO of the kernel. */
+#define FIRST_USER_NAMESPACE 0xeffffffdul
+
+/* The first user namespace maps every id to itself; another one may, too. */
 static bool in_user_namespace(void)
 {
+	struct stat st;
+
+	if (stat("/proc/self/ns/user", &st) == 0)
+		return st.st_ino != FIRST_USER_NAMESPACE;
+
 	char *map = read_text("/proc/self/uid_map");
 	unsigned int inside, outside, count;
 	bool nested = map && sscanf(map, "%u %u %u", &inside, &outside, &count) == 3 &&

@@ -102,7 +102,7 @@ static void parse_mmap(struct cursor *c, bool is_mmap2, uint16_t misc, struct pe
 		m->major = cursor_u32(c);
 		m->minor = cursor_u32(c);
 		m->inode = cursor_u64(c);
-		cursor_skip(c, 8); /* the inode's generation */
+		m->generation = cursor_u64(c);
 	}
 	if (is_mmap2)
 		cursor_skip(c, 8); /* protection and flags: only what may be executed is told */

@@ -48,8 +48,8 @@ struct pev_sample {
 
 struct pev_mmap {
 	uint64_t start, size, offset;
-	uint32_t major, minor; /* 0 where there is a build id */
-	uint64_t inode;
+	uint32_t major, minor;	    /* 0 where there is a build id */
+	uint64_t inode, generation; /* a number is given to another file, with another generation */
 	struct build_id build_id;
 	const char *path;
 };

@@ -10,9 +10,6 @@
 
 #define MOUNTINFO_MAX (16u << 20)
 
-/* Of the hierarchy's root: __kernfs_new_node() counts from 1, and the root is the first. */
-#define ROOT_INODE 1
-
 /* --- the mounts --- */
 
 static bool is_octal(char c)
@@ -145,15 +142,6 @@ static const char *below(const char *path, const char *folder)
 	return path + n;
 }
 
-static uint32_t depth_of(const char *path)
-{
-	uint32_t depth = 0;
-
-	for (const char *at = path; *at; at++)
-		depth += *at == '/' && at[1] && at[1] != '/';
-	return depth;
-}
-
 /* The words of its options that say which hierarchy of the first version it is. */
 static char *name_of_v1(const struct proc_cgroup_mount *m)
 {
@@ -217,11 +205,11 @@ static struct error *describe(const char *path, const char *rest,
 {
 	CLEANUP(mem_cleanup) char *folder = mem_printf("%s/%s", m->point, rest);
 	CLEANUP(mem_cleanup) char *real = realpath(folder, NULL);
-	struct stat st, top;
+	struct stat st;
 
 	if (!real && (errno == ENOENT || errno == ENOTDIR))
 		return not_found(path, mounts, m);
-	if (!real || stat(real, &st) != 0 || stat(m->point, &top) != 0)
+	if (!real || stat(real, &st) != 0)
 		return error_errno(errno, "--cgroup %s", path);
 	rest = below(real, m->point);
 	if (!rest) /* it has .. in it */
@@ -229,20 +217,12 @@ static struct error *describe(const char *path, const char *rest,
 	if (!S_ISDIR(st.st_mode))
 		return error_hint(error_new(ERR_USAGE, "%s is a file of a cgroup, not one", path),
 				  "give the folder that it is in");
-	/* inside of a cgroup namespace the mount's root is called `/`, and how deep it really
-	 * stands is not told */
-	if (strstr(m->root, "/..") || (depth_of(m->root) == 0 && top.st_ino != ROOT_INODE))
-		return error_hint(error_new(ERR_UNSUPPORTED,
-					    "cprof runs in a cgroup namespace, which hides where "
-					    "its groups stand"),
-				  "record on the host, or start the container with "
-				  "--cgroupns=host");
-	*ret = (struct proc_cgroup){
-		.id = st.st_ino,
-		.level = depth_of(m->root) + depth_of(rest),
-		.name = mem_printf("%s%s", depth_of(m->root) ? m->root : "",
-				   *rest || depth_of(m->root) ? rest : "/"),
-	};
+
+	bool is_root = strcmp(m->root, "/") == 0;
+
+	ret->name = mem_printf("%s%s", is_root ? "" : m->root, *rest || !is_root ? rest : "/");
+	ret->folder = real;
+	real = NULL;
 	return NULL;
 }
 
@@ -307,5 +287,6 @@ struct error *proc_cgroup_check(void)
 	struct error *err = proc_cgroup_find("/", &root);
 
 	free(root.name);
+	free(root.folder);
 	return err;
 }

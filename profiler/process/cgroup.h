@@ -1,6 +1,8 @@
 /*
  * A control group as a user types it. Only groups of the second version (cgroup2) can be recorded:
- * there a process is in one group, and the kernel tells which one at every sample.
+ * there a process is in one group, and the kernel tells which one at every sample. It is given to
+ * the kernel as an open folder, so that it makes no difference how deep below the root of all
+ * groups it stands: inside of a cgroup namespace nobody is told that.
  *
  * Machines where systemd manages groups of the first version mostly have a cgroup2 mount beside
  * them (`hybrid`: /sys/fs/cgroup/unified), so the mounts are looked up and never assumed.
@@ -15,9 +17,9 @@
 #include "base/vec.h"
 
 struct proc_cgroup {
-	uint64_t id;	/* the kernel's: what bpf_get_current_ancestor_cgroup_id(level) gives */
-	uint32_t level; /* how deep below the root, which is 0 */
-	char *name; /* "/a/b", as /proc/PID/cgroup prints it behind `0::`; the caller's to free */
+	/* the caller's to free */
+	char *folder; /* where it can be opened */
+	char *name;   /* "/a/b", as /proc/PID/cgroup prints it behind `0::` */
 };
 
 /*

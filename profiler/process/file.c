@@ -2,16 +2,23 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "base/log.h"
 #include "profiler/process/maps.h"
+
+/* Times that a file which could not be opened is tried again, with other mappings of it. */
+#define ATTEMPTS_MAX 16
 
 void proc_files_init(struct proc_files *f, struct unwind_tables *tables,
 		     struct recording_writer *writer)
@@ -67,8 +74,11 @@ static bool is_the_same(const struct proc_file *file, const struct proc_file_key
 	if (key->build_id.size)
 		return build_id_equal(&file->build_id, &key->build_id);
 	if (key->inode)
-		return file->inode == key->inode && file->major == key->major &&
-		       file->minor == key->minor && !strcmp(file->path, key->path);
+		return !file->is_outdated && file->inode == key->inode &&
+		       file->major == key->major && file->minor == key->minor &&
+		       (!file->generation || !key->generation ||
+			file->generation == key->generation) &&
+		       !strcmp(file->path, key->path);
 	return file->inode == 0 && !file->id_was_told && !strcmp(file->path, key->path);
 }
 
@@ -89,6 +99,38 @@ static enum recording_file_kind kind_of(const char *path)
 	return is_memory(path) ? RECORDING_FILE_JIT : RECORDING_FILE_ELF;
 }
 
+/* Whether a file that is being mapped was written to since it was opened. Where its path leads to
+ * another file, it cannot be told: then it cannot be written to by that name either. */
+static bool was_rewritten(const struct proc_file *file, const struct proc_file_key *key)
+{
+	CLEANUP(mem_cleanup) char *path = mem_printf("/proc/%u/root%s", key->pid, key->path);
+	struct stat st;
+
+	if (stat(path, &st) != 0 || st.st_ino != file->inode)
+		return false;
+	return st.st_mtim.tv_sec != file->changed.tv_sec ||
+	       st.st_mtim.tv_nsec != file->changed.tv_nsec;
+}
+
+/* A file that is known is mapped (again). Its index; MAP_NONE: it is another one by now. */
+static uint32_t meet_again(struct proc_files *f, uint32_t index, const struct proc_file_key *key)
+{
+	struct proc_file *file = &f->all.items[f->all.items[index].same_as];
+
+	if (file->state == PROC_FILE_CLOSED && file->kind == RECORDING_FILE_OTHER &&
+	    file->attempts && file->attempts < ATTEMPTS_MAX) {
+		/* perhaps it was gone before we came, and stays this time */
+		file->state = PROC_FILE_NEW;
+		file->kind = kind_of(file->path);
+		file->id = 0;
+	}
+	if (file->state == PROC_FILE_OPEN && key->inode && key->pid && was_rewritten(file, key)) {
+		f->all.items[index].is_outdated = true;
+		return MAP_NONE;
+	}
+	return f->all.items[index].same_as;
+}
+
 uint32_t proc_files_intern(struct proc_files *f, const struct proc_file_key *key)
 {
 	struct map *by = key->build_id.size ? &f->by_build_id
@@ -101,8 +143,11 @@ uint32_t proc_files_intern(struct proc_files *f, const struct proc_file_key *key
 
 	/* two keys may collide: the next number is tried then */
 	while (*(slot = map_at(by, k)) != MAP_NONE) {
-		if (is_the_same(&f->all.items[*slot], key))
-			return f->all.items[*slot].same_as;
+		uint32_t known = is_the_same(&f->all.items[*slot], key) ? meet_again(f, *slot, key)
+									: MAP_NONE;
+
+		if (known != MAP_NONE)
+			return known;
 		k++;
 	}
 	*slot = index;
@@ -114,15 +159,65 @@ uint32_t proc_files_intern(struct proc_files *f, const struct proc_file_key *key
 				  .major = key->major,
 				  .minor = key->minor,
 				  .inode = key->inode,
+				  .generation = key->generation,
 				  .same_as = index,
 			  });
 	return index;
 }
 
+/* Whether something was as it is now before the moment of CLOCK_MONOTONIC; the times of files are
+ * as coarse as a tick. */
+static bool was_before(const struct timespec *t, uint64_t time_ns)
+{
+	struct timespec real, mono, tick;
+	int64_t offset_ns;
+
+	clock_gettime(CLOCK_REALTIME, &real);
+	clock_gettime(CLOCK_MONOTONIC, &mono);
+	clock_getres(CLOCK_REALTIME_COARSE, &tick);
+	offset_ns = (real.tv_sec - mono.tv_sec) * 1000000000 + (real.tv_nsec - mono.tv_nsec);
+	return t->tv_sec * 1000000000 + t->tv_nsec + 2 * tick.tv_nsec <
+	       (int64_t)time_ns + offset_ns;
+}
+
+/*
+ * Whether an open file without a build id is the one that was mapped at that time. Numbers of
+ * deleted files are given to new ones, so it must also have the same generation, where the file
+ * system has those, or not have changed since.
+ */
+static bool is_mapped_file(const struct proc_file *file, int fd, const struct stat *st,
+			   uint64_t time_ns)
+{
+	struct statfs fs;
+	struct statx born;
+	int generation;
+
+	if (st->st_ino != file->inode)
+		return false;
+	if (fstatfs(fd, &fs) == 0 && fs.f_type == TMPFS_MAGIC)
+		return true; /* memory files too: they count on */
+	if (file->generation && ioctl(fd, FS_IOC_GETVERSION, &generation) == 0)
+		return (uint32_t)generation == (uint32_t)file->generation;
+	if (was_before(&st->st_ctim, time_ns))
+		return true;
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_BTIME, &born) != 0 || !(born.stx_mask & STATX_BTIME))
+		return false;
+	/* renamed or unlinked since, and not written to */
+	return was_before(&(struct timespec){ born.stx_btime.tv_sec, born.stx_btime.tv_nsec },
+			  time_ns) &&
+	       was_before(&st->st_mtim, time_ns);
+}
+
+/* What was found where a file should have been. */
+struct findings {
+	bool was_other, is_no_image;
+};
+
 /* The image of a mapping from one of the places where its file may be; NULL where it is in none.
- * Only what the build id, or the inode, proves to be the mapped file is taken. */
-static struct image *open_at(const struct proc_file *file, const char *path, bool is_mapped_itself,
-			     bool *was_other)
+ * Only what the build id, or the inode, proves to be the mapped file is taken: even the link of a
+ * mapping itself may be that of another one by now. */
+static struct image *open_at(struct proc_file *file, const char *path, uint64_t time_ns,
+			     struct findings *f)
 {
 	CLEANUP(fd_cleanup) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	struct image *img;
@@ -130,8 +225,8 @@ static struct image *open_at(const struct proc_file *file, const char *path, boo
 
 	if (fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
 		return NULL;
-	if (!is_mapped_itself && !file->build_id.size && st.st_ino != file->inode) {
-		*was_other = true;
+	if (!file->build_id.size && !is_mapped_file(file, fd, &st, time_ns)) {
+		f->was_other = true;
 		return NULL;
 	}
 	struct error *err = image_open_fd(fd, file->path, &img);
@@ -139,34 +234,36 @@ static struct image *open_at(const struct proc_file *file, const char *path, boo
 	if (err) {
 		log_debug("process", "%s: %s", path, error_message(err));
 		error_free(err);
+		f->is_no_image = true;
 		return NULL;
 	}
 	if (file->build_id.size && !build_id_equal(image_build_id(img), &file->build_id)) {
-		*was_other = true;
+		f->was_other = true;
 		image_close(img);
 		return NULL;
 	}
+	file->changed = st.st_mtim;
 	return img;
 }
 
-static struct image *open_image(const struct proc_file *file, uint32_t pid, uint64_t start,
-				uint64_t end, bool *was_other)
+static struct image *open_image(struct proc_file *file, uint32_t pid, uint64_t start, uint64_t end,
+				uint64_t time_ns, struct findings *f)
 {
 	CLEANUP(mem_cleanup) char *in_root = mem_printf("/proc/%u/root%s", pid, file->path);
 	char map_file[96], exe[32];
-	bool exe_is_other;
+	struct findings of_exe = { 0 };
 	struct image *img;
 
 	snprintf(map_file, sizeof(map_file), "/proc/%u/map_files/%llx-%llx", pid,
 		 (unsigned long long)start, (unsigned long long)end);
 	snprintf(exe, sizeof(exe), "/proc/%u/exe", pid);
-	img = open_at(file, map_file, true, was_other);
+	img = open_at(file, map_file, time_ns, f);
 	if (!img)
-		img = open_at(file, in_root, false, was_other);
+		img = open_at(file, in_root, time_ns, f);
 	if (!img)
-		img = open_at(file, file->path, false, was_other);
+		img = open_at(file, file->path, time_ns, f);
 	if (!img) /* deleted, or in a folder that is closed to us: the program itself has a link */
-		img = open_at(file, exe, false, &exe_is_other);
+		img = open_at(file, exe, time_ns, &of_exe);
 	return img;
 }
 
@@ -221,7 +318,7 @@ uint32_t proc_files_open(struct proc_files *f, uint32_t index, uint32_t pid, uin
 			 uint64_t end, uint64_t time_ns)
 {
 	struct proc_file *file = &f->all.items[index];
-	bool was_other = false;
+	struct findings findings = { 0 };
 
 	if (file->state != PROC_FILE_NEW || file->same_as != index)
 		return file->same_as;
@@ -229,14 +326,16 @@ uint32_t proc_files_open(struct proc_files *f, uint32_t index, uint32_t pid, uin
 	if (file->kind == RECORDING_FILE_VDSO)
 		file->image = open_vdso();
 	else if (file->kind == RECORDING_FILE_ELF)
-		file->image = open_image(file, pid, start, end, &was_other);
+		file->image = open_image(file, pid, start, end, time_ns, &findings);
 	if (!file->image) {
+		file->attempts++;
 		/* memory files that are not ELF hold code made at run time (.NET's double mapping)
 		 */
 		if (file->kind == RECORDING_FILE_ELF)
-			file->kind = strncmp(file->path, "/memfd:", 7) ? RECORDING_FILE_OTHER
-								       : RECORDING_FILE_JIT;
-		if (was_other)
+			file->kind = findings.is_no_image && !strncmp(file->path, "/memfd:", 7)
+					     ? RECORDING_FILE_JIT
+					     : RECORDING_FILE_OTHER;
+		if (findings.was_other && file->attempts == 1)
 			recording_add_diagnostic(f->writer, time_ns,
 						 "%s on disk is not the file that was mapped: its "
 						 "functions have no names, and stacks end there",

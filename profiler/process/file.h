@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "base/error.h"
 #include "base/map.h"
@@ -29,7 +30,10 @@ struct proc_file {
 	struct build_id build_id;
 	bool id_was_told; /* by the mapping: else it was found in the file */
 	uint32_t major, minor;
-	uint64_t inode;
+	uint64_t inode, generation;
+	struct timespec changed; /* its content, when it was opened */
+	uint32_t attempts;	 /* to open it that failed */
+	bool is_outdated; /* its content has changed since: whoever maps it now maps another */
 	struct image *image;
 	struct unwind_table *table;
 	uint32_t same_as; /* index of the file that this one turned out to be; its own otherwise */
@@ -41,7 +45,9 @@ struct proc_file_key {
 	const char *path;
 	struct build_id build_id; /* size 0: unknown */
 	uint32_t major, minor;
-	uint64_t inode; /* 0: unknown */
+	uint64_t inode;	     /* 0: unknown */
+	uint64_t generation; /* 0: unknown */
+	uint32_t pid;	     /* that maps it, in whose root the path is; 0: unknown */
 };
 
 struct proc_files {
@@ -59,7 +65,8 @@ void proc_files_deinit(
 /* The image of a file by its id in the recording, borrowed; NULL: it is not open. */
 const struct image *proc_files_image(const struct proc_files *f, uint32_t id);
 
-/* The index of a file, added where it is new. */
+/* The index of a file, added where it is new. One that could not be opened before gets another
+ * chance: the number of times is limited. */
 uint32_t proc_files_intern(struct proc_files *f, const struct proc_file_key *key);
 
 /* Opens the file of a mapping [start, end) of a process, unless that was tried before. Returns the

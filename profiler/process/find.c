@@ -13,6 +13,9 @@
 #include "base/file.h"
 #include "base/text.h"
 
+/* The inode of the first time namespace: PROC_TIME_INIT_INO of the kernel. */
+#define FIRST_TIME_NAMESPACE 0xeffffffaul
+
 bool proc_ids_add(struct proc_ids *ids, uint32_t id)
 {
 	for (size_t i = 0; i < ids->count; i++)
@@ -141,27 +144,67 @@ bool proc_threads(uint32_t pid, struct proc_ids *tids)
 	return true;
 }
 
+/* State and start time from a `stat` file of /proc; state X where it is gone. */
+static void read_stat(const char *path, char *ret_state, uint64_t *ret_start)
+{
+	unsigned long long start = 0;
+	char state = 'X', *text = NULL;
+	struct error *err = file_read_proc(path, 1024, &text, NULL);
+	const char *end = err ? NULL : strrchr(text, ')'); /* a name may have anything in it */
+
+	/* the third field, and the 22nd */
+	if (end)
+		sscanf(end,
+		       ") %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s "
+		       "%*s %llu",
+		       &state, &start);
+	error_free(err);
+	free(text);
+	*ret_state = state;
+	*ret_start = start;
+}
+
+static bool is_end(char state)
+{
+	return state == 'Z' || state == 'X';
+}
+
 bool proc_has_ended(uint32_t pid)
 {
 	struct proc_ids tids = { 0 };
-	char path[64], state = 'X', *text = NULL;
-	struct error *err;
+	char path[64], state;
+	uint64_t start;
 
 	snprintf(path, sizeof(path), "/proc/%u/stat", pid);
-	err = file_read_proc(path, 1024, &text, NULL);
-	if (!err) {
-		const char *end = strrchr(text, ')'); /* a name may have anything in it */
-
-		if (end)
-			sscanf(end, ") %c", &state);
-	}
-	error_free(err);
-	free(text);
+	read_stat(path, &state, &start);
 	/* a process whose first thread has ended may have others that run */
-	bool lives = (state != 'Z' && state != 'X') || (proc_threads(pid, &tids) && tids.count > 1);
+	bool lives = !is_end(state) || (proc_threads(pid, &tids) && tids.count > 1);
 
 	vec_deinit(&tids);
 	return !lives;
+}
+
+bool proc_thread_has_ended(uint32_t pid, uint32_t tid)
+{
+	char path[64], state;
+	uint64_t start;
+
+	snprintf(path, sizeof(path), "/proc/%u/task/%u/stat", pid, tid);
+	read_stat(path, &state, &start);
+	return is_end(state);
+}
+
+uint64_t proc_start_ticks(uint32_t pid)
+{
+	struct stat ns;
+	char path[64], state;
+	uint64_t start;
+
+	if (stat("/proc/self/ns/time", &ns) == 0 && ns.st_ino != FIRST_TIME_NAMESPACE)
+		return 0;
+	snprintf(path, sizeof(path), "/proc/%u/stat", pid);
+	read_stat(path, &state, &start);
+	return start;
 }
 
 /* A number in /proc/PID/status. */

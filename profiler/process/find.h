@@ -29,6 +29,13 @@ bool proc_threads(uint32_t pid, struct proc_ids *tids);
 /* Whether a process is gone, or has ended and only waits to be asked for its status. */
 bool proc_has_ended(uint32_t pid);
 
+/* The same of a thread of a process that has others. */
+bool proc_thread_has_ended(uint32_t pid, uint32_t tid);
+
+/* When a process was started, in ticks since the machine was, as the kernel has it; 0: it is gone,
+ * or /proc shows another time here (a time namespace). */
+uint64_t proc_start_ticks(uint32_t pid);
+
 /* Adds the children of all processes of the list, and theirs, that are not in it yet. */
 void proc_descendants(struct proc_ids *pids);
 

@@ -25,13 +25,16 @@ struct proc_process {
 	uint32_t serial;	    /* no other process's, of whatever index */
 	uint64_t start_ns;
 	struct proc_space *space; /* NULL once it has ended */
-	uint32_t epoch;		  /* a number never used before, whenever something is mapped */
-	bool was_execed;	  /* and no sample has met the new program yet */
-	bool is_forgotten;	  /* its number is another process's */
+	uint32_t memory_next; /* index: processes of one memory, in a circle; itself, where it is
+				 alone */
+	uint32_t epoch;	      /* a number never used before, whenever something is mapped */
+	bool was_execed;      /* and no sample has met the new program yet */
+	bool is_forgotten;    /* its number is another process's */
 	uint64_t scan_ns; /* /proc/PID/maps was read at this time: older records say nothing new */
 
 	/* who it is: read from /proc once it matters, else the parent's */
 	bool identity_known;
+	bool was_recorded_unknown; /* before that */
 	uint32_t uid, ns_pid;
 	uint32_t root; /* string */
 
@@ -50,9 +53,10 @@ struct proc_thread {
 	uint64_t comm_ns;
 	uint64_t ended_ns;
 	bool has_ended;
-	bool is_queued; /* in proc_model.ended */
-	bool was_told;	/* its start was: what samples its parent samples it too */
-	uint32_t id;	/* in the recording; 0: not there yet */
+	bool is_queued;	     /* in proc_model.ended */
+	bool was_told;	     /* its start was: what samples its parent samples it too */
+	uint32_t id;	     /* in the recording; 0: not there yet */
+	uint32_t process_id; /* ... as a thread of that process there */
 };
 
 struct proc_model {
@@ -72,7 +76,8 @@ struct proc_model {
 		uint64_t rescans;
 		uint64_t late; /* told after something later was */
 	} stats;
-	uint64_t latest_ns;
+	uint64_t latest_ns; /* of what was told */
+	uint64_t asked_ns;  /* the last time that proc_model_thread() was called with */
 };
 
 void proc_model_init(struct proc_model *m, struct unwind_tables *tables,
@@ -88,6 +93,10 @@ void proc_model_exit(struct proc_model *m, uint32_t tid, uint64_t time_ns);
 /* The same for a thread by its index, whose number may be another one's by now: its end was lost.
  */
 void proc_model_end(struct proc_model *m, uint32_t thread);
+
+/* The process has the same memory as another one (vfork, clone with CLONE_VM), until it executes a
+ * program or ends: what one maps, all have. Its mappings are those of the other one now. */
+void proc_model_share_memory(struct proc_model *m, uint32_t process, uint32_t with);
 
 /* The number is another process's from now on, of which nothing may be told. */
 void proc_model_forget(struct proc_model *m, uint32_t pid);

@@ -2,14 +2,15 @@
  * The writer keeps those tables of the whole recording in memory that interning needs, or naming at
  * the end; of the others, and of samples, only what no chunk holds yet: they grow for as long as
  * the recording runs. A flush turns what is new into chunks, names before what refers to them, and
- * writes each with one call. If the disk is full the file is cut back behind the last whole chunk,
- * and stays so.
+ * writes each with one call. If the disk is full the file is cut back behind the last whole chunk;
+ * what comes then waits in memory for room, up to a limit. Other errors stay.
  */
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -22,12 +23,16 @@
 #include "profiler/recording/location_ids.h"
 
 #define ROWS_CHUNK_BYTES ((size_t)256 << 10)
+#define WAITING_MAX	 ((size_t)64 << 20)
 
 struct recording_writer {
 	char *path;
 	int fd;
-	int errnum; /* of the write that failed; 0: none did */
+	int errnum; /* of the write that failed for good; 0: none did */
 	uint64_t size;
+	struct buf waiting; /* chunks that the disk has no room for ... */
+	VEC(size_t) waiting_ends;
+	int waiting_errnum;
 	uint64_t n_samples; /* that were written */
 	struct recording tables;
 	struct encoder encoder;
@@ -97,18 +102,66 @@ static struct error *write_error(const struct recording_writer *w)
 	return err;
 }
 
-static void write_whole(struct recording_writer *w, const void *bytes, size_t n)
+/* Appends to the file, or leaves it as it is; returns an errno, or 0. */
+static int append(struct recording_writer *w, const void *bytes, size_t n)
 {
-	if (w->errnum)
-		return;
 	if (fd_write_all(w->fd, bytes, n)) {
 		w->size += n;
+		return 0;
+	}
+	int errnum = errno ? errno : EIO;
+	/* Readers also accept the piece that stays if this fails. */
+	if (ftruncate(w->fd, (off_t)w->size) < 0 || lseek(w->fd, (off_t)w->size, SEEK_SET) < 0)
+		w->errnum = errnum;
+	return errnum;
+}
+
+/* Disks get room again. */
+static bool may_pass(int errnum)
+{
+	return errnum == ENOSPC || errnum == EDQUOT;
+}
+
+static void write_whole(struct recording_writer *w, const void *bytes, size_t n)
+{
+	int errnum = 0;
+
+	if (w->errnum)
+		return;
+	if (!w->waiting.len) {
+		errnum = append(w, bytes, n);
+		if (!errnum)
+			return;
+		w->waiting_errnum = errnum;
+	}
+	if (w->errnum || !may_pass(w->waiting_errnum) || w->waiting.len + n > WAITING_MAX) {
+		w->errnum = w->waiting_errnum;
 		return;
 	}
-	w->errnum = errno ? errno : EIO;
-	/* Readers also accept the piece that stays if this fails. */
-	if (ftruncate(w->fd, (off_t)w->size) < 0)
-		errno = 0;
+	buf_add(&w->waiting, bytes, n);
+	vec_push(&w->waiting_ends, w->waiting.len);
+}
+
+/* What waits, as far as there is room now. */
+static void write_waiting(struct recording_writer *w)
+{
+	size_t done = 0, from = 0;
+
+	while (!w->errnum && done < w->waiting_ends.count) {
+		size_t end = w->waiting_ends.items[done];
+
+		if (append(w, w->waiting.data + from, end - from))
+			break;
+		from = end;
+		done++;
+	}
+	if (!done)
+		return;
+	memmove(w->waiting.data, w->waiting.data + from, w->waiting.len - from);
+	w->waiting.len -= from;
+	for (size_t i = done; i < w->waiting_ends.count; i++)
+		w->waiting_ends.items[i - done] = w->waiting_ends.items[i] - from;
+	w->waiting_ends.count -= done;
 }
 
 static void write_chunk(struct recording_writer *w)
@@ -186,6 +239,8 @@ static void free_writer(struct recording_writer *w)
 	map_deinit(&w->fact_ids);
 	vec_deinit(&w->facts_written);
 	encoder_deinit(&w->encoder);
+	buf_deinit(&w->waiting);
+	vec_deinit(&w->waiting_ends);
 	recording_deinit(&w->tables);
 	free(w->path);
 	free(w);
@@ -208,6 +263,8 @@ struct error *recording_create(const char *path, const struct recording_info *in
 	w->done.locations = w->done.stacks = 1;
 
 	write_head(w, info);
+	if (w->waiting.len)
+		w->errnum = w->waiting_errnum;
 	struct error *err = write_error(w);
 	if (err) {
 		unlink(path);
@@ -420,6 +477,7 @@ struct error *recording_flush(struct recording_writer *w)
 	struct recording *t = &w->tables;
 	size_t samples = 0;
 
+	write_waiting(w);
 	if (!w->errnum) {
 		write_strings(w);
 		flush_tables(w);
@@ -441,6 +499,8 @@ struct error *recording_close(struct recording_writer *w)
 	if (!err) {
 		encode_end(&w->encoder, w->n_samples);
 		write_chunk(w);
+		if (w->waiting.len)
+			w->errnum = w->waiting_errnum;
 		err = write_error(w);
 	}
 	if (close(w->fd) < 0 && !err)

@@ -51,7 +51,7 @@ static inline bool is_absent(const struct unwind_memory *copy, __u64 address)
 {
 	__u64 page = address / UNWIND_MEMORY_PAGE - copy->base / UNWIND_MEMORY_PAGE;
 
-	return page < 64 && (copy->absent >> page & 1);
+	return page < UNWIND_MEMORY_HOLES && (copy->absent[page / 64] >> page % 64 & 1);
 }
 
 static inline bool unwind_read(const struct unwind_context *cx, const struct unwind_state *s,
@@ -61,7 +61,7 @@ static inline bool unwind_read(const struct unwind_context *cx, const struct unw
 
 	if (cx->stack->size < sizeof(*ret) || offset > cx->stack->size - sizeof(*ret))
 		return false;
-	if (cx->stack->absent &&
+	if (cx->stack->has_holes &&
 	    (is_absent(cx->stack, address) || is_absent(cx->stack, address + sizeof(*ret) - 1)))
 		return false;
 	memcpy(ret, cx->stack->bytes + offset, sizeof(*ret));

@@ -23,15 +23,18 @@ struct unwind_regs {
 #define UNWIND_REG_BP 6
 #define UNWIND_REG_SP 7
 
-#define UNWIND_MEMORY_PAGE 4096
+#define UNWIND_MEMORY_PAGE  4096
+#define UNWIND_MEMORY_HOLES 256 /* pages from the first one on, of which it is known */
 
 /* Bytes of a process's memory as they were: a copy that starts at `base`. */
 struct unwind_memory {
 	const uint8_t *bytes;
 	uint64_t base, size;
-	uint64_t absent; /* pages that were not in memory, a bit each from the one of base on: of
-			    the first 64, and their bytes mean nothing */
-	bool is_raw;	 /* a read outside ends with EFAULT_*, whatever the reason may be */
+	/* Pages that were not in memory, a bit each from the one of base on: their bytes mean
+	 * nothing. */
+	bool has_holes;
+	uint64_t absent[UNWIND_MEMORY_HOLES / 64];
+	bool is_raw; /* a read outside ends with EFAULT_*, whatever the reason may be */
 };
 
 enum unwind_frame_flags {

@@ -2,9 +2,12 @@
  * The samples of a recording as text, with what no output format has: time, status, and which
  *frames were guessed.
  *
- *	stacks_of RECORDING		TIME_NS TID STATUS FRAME;FRAME;...	one sample a line,
- *outermost frame first, a guessed one with a '?' before its name stacks_of --counts RECORDING
- *guessed_frames N cut N STATUS, where its walk ended	most frequent first
+ * stacks_of RECORDING
+ *	TIME_NS TID STATUS FRAME;FRAME;...	one sample a line, outermost frame first, a guessed
+ *one with a '?' before its name stacks_of --files RECORDING
+ *	TIME_NS PID STATUS COMM			the same, tabs between, and of each frame the name
+ *of FILE:NAME;FILE:NAME;...		its file stacks_of --counts RECORDING guessed_frames N cut N
+ *STATUS, where its walk ended	most frequent first
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -23,6 +26,7 @@ struct reader {
 	struct recording r;
 	const struct recording_symbol **symbols; /* by location */
 	struct buf text;
+	bool with_files;
 };
 
 static const char *base_name(const char *path)
@@ -41,6 +45,10 @@ static void add_name(struct reader *x, uint32_t location)
 
 	if (l->guessed)
 		buf_add_char(&x->text, '?');
+	if (x->with_files) {
+		text_add_printable(&x->text, base_name(path), strlen(base_name(path)));
+		buf_add_char(&x->text, ':');
+	}
 	if (s && s->count) {
 		uint32_t name = x->r.symbol_frames.items[s->first + s->count - 1].name;
 
@@ -66,6 +74,23 @@ static void add_stack(struct reader *x, uint32_t stack)
 	vec_deinit(&path);
 }
 
+/* What stands in front of the stack. */
+static void add_sample(struct reader *x, const struct recording_sample *s)
+{
+	const struct recording_thread *t = s->thread ? &x->r.threads.items[s->thread] : NULL;
+	const char *status = unwind_status_name(s->status);
+
+	if (!x->with_files) {
+		buf_printf(&x->text, "%" PRIu64 " %u %s ", s->time_ns, t ? t->tid : 0, status);
+		return;
+	}
+	buf_printf(&x->text, "%" PRIu64 "\t%u\t%s\t", s->time_ns,
+		   t ? x->r.processes.items[t->process].pid : 0, status);
+	text_add_printable(&x->text, intern_get(&x->r.strings, s->comm),
+			   intern_len(&x->r.strings, s->comm));
+	buf_add_char(&x->text, '\t');
+}
+
 static void print_samples(struct reader *x)
 {
 	for (size_t i = 0; i < x->r.samples.count; i++) {
@@ -74,10 +99,9 @@ static void print_samples(struct reader *x)
 		if (health_is_booked(&x->r, s))
 			continue;
 		buf_clear(&x->text);
+		add_sample(x, s);
 		add_stack(x, s->stack);
-		printf("%" PRIu64 " %u %s %s\n", s->time_ns,
-		       s->thread ? x->r.threads.items[s->thread].tid : 0,
-		       unwind_status_name(s->status), buf_str(&x->text));
+		puts(buf_str(&x->text));
 	}
 }
 
@@ -154,8 +178,9 @@ int main(int argc, char **argv)
 	struct file_bytes bytes;
 	struct error *err;
 
-	if (argc != 2 && !counts) {
-		fprintf(stderr, "usage: stacks_of [--counts] RECORDING\n");
+	x.with_files = argc == 3 && strcmp(argv[1], "--files") == 0;
+	if (argc != 2 && !counts && !x.with_files) {
+		fprintf(stderr, "usage: stacks_of [--counts | --files] RECORDING\n");
 		return 2;
 	}
 	err = file_map(argv[argc - 1], &bytes);

@@ -17,6 +17,7 @@ setup() {
 teardown() {
 	[ -z "$outside" ] || kill $outside 2>/dev/null || true
 	wait
+	[ ! -d "${group:-}" ] || rmdir "$group/inner" "$group"
 }
 
 # Runs a command, or a script of bash, as the first process of a pid namespace.
@@ -66,11 +67,11 @@ processes() { cut -d';' -f1 "$1" | sort -u; }
 		cprof record -q -p below --duration 1 -o below.cprof -o below.folded
 		echo $burner >number
 		pgrep -x below >>number'
-	holds x.cprof "$ADDS_UP and h['complete_percent'] > 98 and h['samples'] > 20"
+	holds x.cprof "$ADDS_UP and h['complete_percent'] > 98 and h['samples'] > 0"
 	cprof convert x.cprof --fold-pid -o x.folded
 	[ "$(processes x.folded)" = "burn-$(head -1 number)" ]
 	[ "$(processes named.folded)" = burn ]
-	holds below.cprof "$ADDS_UP and h['complete_percent'] > 98 and h['samples'] > 20"
+	holds below.cprof "$ADDS_UP and h['complete_percent'] > 98 and h['samples'] > 0"
 	cprof convert below.cprof --fold-pid -o below.folded
 	[ "$(processes below.folded)" = "below-$(tail -1 number)" ]
 }
@@ -124,12 +125,39 @@ processes() { cut -d';' -f1 "$1" | sort -u; }
 			else
 				$before >tid &
 				until [ -s tid ]; do sleep 0.05; done
-				cprof record -q -t "$(head -1 tid)" --duration 2 -o x.cprof -o x.folded
+				cprof record -q -t "$(head -1 tid)" -o x.cprof -o x.folded
 			fi'
 		grep -q '^thread_exec;.*;work_before' x.folded
 		grep -q '^burn;.*;work' x.folded
 		holds x.cprof "$ADDS_UP and h['complete_percent'] > 97"
 	done
+}
+
+@test "--cgroup in a cgroup namespace: its own groups, by their paths there" {
+	mount=$(awk '$(NF - 2) == "cgroup2" { print $5; exit }' /proc/self/mountinfo)
+	[ -n "$mount" ] || skip "no cgroup2 is mounted here"
+	group="$mount/cprof-e2e-$$"
+	mkdir "$group" "$group/inner" 2>/dev/null || { group= && skip "no group can be made below $mount"; }
+	for name in outside above inner; do cp "$FIXTURES/burn" $name; done
+	./outside 600 >/dev/null &
+	outside=$!
+	# the group that a process is in becomes the root of its namespace; a new mount shows it as that
+	cat >within <<-'END'
+		umount -l "$MOUNT" && mount -t cgroup2 none "$MOUNT"
+		./above 600 >/dev/null &
+		sh -c 'echo $$ >"$MOUNT/inner/cgroup.procs" && exec ./inner 600' >/dev/null &
+		cprof record -q --cgroup / --duration 1 -o all.folded -o all.cprof
+		cprof record -q --cgroup inner --duration 1 -o inner.folded -o inner.cprof
+		cprof doctor >doctor
+	END
+	MOUNT=$mount GROUP=$group sh -euc 'echo $$ >"$GROUP/cgroup.procs"
+		exec unshare --pid --fork --mount-proc --kill-child --cgroup bash -eu within'
+	processes all.folded >names
+	grep -qx above names && grep -qx inner names && ! grep -qx outside names
+	[ "$(processes inner.folded)" = inner ]
+	holds all.cprof "$ADDS_UP and r['target'] == 'cgroup /' and f['filtered_samples'] > 0"
+	holds inner.cprof "$ADDS_UP and r['target'] == 'cgroup /inner' and h['complete_percent'] > 98"
+	grep -q "ok  *-a, --cgroup  *-a and --cgroup" doctor
 }
 
 @test "/proc of another pid namespace, or none: refused, and nothing was run" {
@@ -157,4 +185,21 @@ processes() { cut -d';' -f1 "$1" | sort -u; }
 		[ "$status" -eq 0 ]
 		holds x.cprof "$ADDS_UP and f['deferred_samples'] < h['samples'] / 2 and h['complete_percent'] > 98"
 	done
+}
+
+@test "a user namespace: perf, and why, in words that fit" {
+	unshare --user --map-root-user true 2>/dev/null || skip "no user namespace can be made here"
+	shut() { inside unshare --user --map-root-user "$@"; }
+	run shut cprof record -o x.cprof --stdout /dev/null "$FIXTURES/burn" 1
+	echo "$output"
+	[ "$status" -eq 0 ] || [[ $output == *"on the host, sudo sysctl kernel.perf_event_paranoid=2"* ]]
+	[ "$status" -ne 0 ] || [[ $output == *$'\nbackend perf, not ebpf: '*"user namespace (a rootless container?)"* ]]
+	run shut cprof record -a -o y.cprof -- touch ran
+	[ "$status" -eq 1 ]
+	[[ $output == "cprof: -a: "*"user namespace"*"on the host"*"docker run --userns=host"* ]]
+	[ ! -e ran ]
+	run shut cprof doctor
+	[[ $output == *"limited  eBPF "*"user namespace"*"docker run --userns=host"* ]]
+	[[ $output == *"limited  other programs "*"run cprof on the host"* ]]
+	[[ $output != *"sudo cprof"* ]]
 }

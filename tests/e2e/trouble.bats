@@ -120,3 +120,110 @@ make_open() {
 	holds x.cprof 's["user_worker"] > 20 and h["complete_percent"] > 95'
 	grep -q 'user_worker: a kernel worker of the process' said
 }
+
+@test "tables that lie: a reason, no frame behind it, the same in the kernel as here" {
+	mkdir lies
+	"$BATS_TEST_DIRNAME/../support/lying_tables.py" "$FIXTURES/deep" down lies
+	timeout 100 cprof record -q --backend ebpf -F 1999 --debug-stacks stacks -o x.cprof -o x.folded \
+		--stdout recorded.out sh -c 'for lie in lies/*; do "$lie" 30 0.1 || exit; done'
+	[ "$(wc -l <recorded.out)" = "$(ls lies | wc -l)" ]
+	holds x.cprof 'h["samples"] > 500 and f["debug_stacks_compared"] > 100 and f["debug_stacks_differ"] == 0'
+	for lie in $(ls lies); do
+		stacks=$(grep "^${lie:0:15};" x.folded | grep 'bottom;work' || true)
+		case $lie in
+		hdr_*) # the index is not needed: the entries are read one by one
+			grep -q "main;rounds;$(printf 'down;%.0s' {1..30})bottom;work" <<<"$stacks" ;;
+		overlapping | return_elsewhere | wrong_*) # may say what looks like a caller
+			grep -q ';\[truncated: [a-z_]*\];.*bottom;work' <<<"$stacks" ;;
+		all_one | garbage) # nothing is known of `work` either
+			[ -z "$stacks" ] && grep -q "^${lie:0:15};\[truncated: [a-z_]*\];work" x.folded ;;
+		length_zero) # the rest is found by the index
+			grep -q 'main;rounds;down;.*bottom;work' <<<"$stacks" ;;
+		*)	# nothing is seen beyond `down`, of which the table has forged the caller
+			! grep -v ';\[truncated: [a-z_]*\];down;bottom;work' <<<"$stacks" ;;
+		esac || { echo "$lie: $stacks"; false; }
+	done
+}
+
+@test "code without entries, deep in a stack: its stacks are sent no longer than it takes to learn that" {
+	mkdir lies
+	"$BATS_TEST_DIRNAME/../support/lying_tables.py" "$FIXTURES/deep" down lies
+	cprof record -q --backend ebpf -o x.cprof --stdout recorded.out lies/length_huge 30 1.5
+	holds x.cprof 's["invalid_row"] > 100 and f["deferred_samples"] * 4 < h["samples"]'
+}
+
+@test "a target that is stopped, frozen, or held by a debugger is said to be, and can go on" {
+	"$FIXTURES/burn" 100000 >/dev/null &
+	pid=$!
+	started+=($pid)
+	kill -STOP $pid
+	run cprof record -p $pid --duration 0.3 -o x.cprof
+	echo "$output"
+	[ "$status" -eq 0 ]
+	[ "$(grep -c "process $pid is stopped .*kill -CONT $pid" <<<"$output")" = 2 ]
+	grep -q 'State:.T' /proc/$pid/status
+	# stopped and continued in mid-run
+	(sleep 0.5; kill -CONT $pid; sleep 0.5; kill -STOP $pid; sleep 0.3; kill -CONT $pid) &
+	cprof record -q -p $pid --duration 2 -o x.cprof
+	holds x.cprof 'h["samples"] > 20 and h["complete_percent"] > 95'
+	if command -v gdb >/dev/null; then
+		gdb -q -batch -ex "attach $pid" -ex "shell cprof record -p $pid --duration 0.3 -o y.cprof 2>said" -ex detach
+		grep -q "process $pid is held by a debugger" said
+		gdb -q -batch -ex "attach $pid" -ex "python
+end = __import__('time').time() + 2
+while __import__('time').time() < end: gdb.execute('stepi', to_string=True)" -ex detach >steps 2>&1 &
+		cprof record -q -p $pid --duration 3 -o x.cprof
+		wait $!
+		holds x.cprof 'h["samples"] > 20 and h["complete_percent"] > 95'
+	fi
+	if command -v strace >/dev/null; then
+		strace -f -o /dev/null cprof record -q -o x.cprof --stdout out.txt sh -c "$FIXTURES/burn 1; exit 7" && false
+		[ $? = 7 ]
+		holds x.cprof 'h["samples"] > 50 and h["complete_percent"] > 95'
+	fi
+	mount=$(awk '$(NF - 2) == "cgroup2" { print $5; exit }' /proc/self/mountinfo)
+	group=$mount/cprof-trouble-$$
+	[ -n "$mount" ] && mkdir "$group" 2>/dev/null || skip "no cgroup2 group can be made here"
+	echo $pid >"$group/cgroup.procs"
+	echo 1 >"$group/cgroup.freeze"
+	run timeout 20 cprof record -p $pid --duration 0.3 -o x.cprof
+	echo 0 >"$group/cgroup.freeze"
+	kill -9 $pid && wait $pid || true
+	rmdir "$group"
+	echo "$output"
+	[[ $output == *"process $pid is frozen with its control group: echo 0 >$group/cgroup.freeze"* ]]
+}
+
+@test "cprof killed at any moment: what it ran runs on, nothing of it stays in the kernel" {
+	command -v bpftool >/dev/null || [ -x /usr/sbin/bpftool ] || skip "not installed: bpftool"
+	"$BATS_TEST_DIRNAME/../support/kill_anywhere.py" 24 1.2 "$FIXTURES/deep"
+	ls attached*.cprof
+}
+
+@test "a disk that is full for a while: everything is there in the end, and the program has seen nothing" {
+	[ "$(id -u)" = 0 ] || skip "needs root for a small file system"
+	mkdir small
+	mount -t tmpfs -o size=64k tmpfs small 2>/dev/null || skip "no tmpfs can be mounted here"
+	dd if=/dev/zero of=small/rest bs=1k count=60 2>/dev/null
+	run cprof record --backend ebpf -F 4999 -o small/x.cprof --stdout recorded.out \
+		sh -c "$FIXTURES/burn 1 2; for i in 1 2 3 4 5 6 7 8; do sh -c :; done; df small | tail -1; rm small/rest; $FIXTURES/burn 1 3"
+	[ ! -e small/x.cprof ] || cp small/x.cprof .
+	umount small
+	echo "$output"
+	cat recorded.out
+	[ "$status" -eq 0 ]
+	[ "$(wc -l <recorded.out)" = 11 ]
+	holds x.cprof 'h["samples"] == f["emitted_samples"] > 100 and not r["was_cut"]'
+}
+
+@test "files that are taken away in mid-run are said to be" {
+	mkdir gone
+	(cd gone && exec cprof record --backend ebpf -o x.svg --stdout ../recorded.out "$FIXTURES/burn" 2 2>../said) &
+	sleep 1
+	rm -rf gone
+	wait $! && false
+	cat said
+	grep -q 'was it removed, or changed, while it was written' said
+	! grep -q 'is left as' said
+	[ "$(wc -l <recorded.out)" = 5 ]
+}

@@ -31,7 +31,9 @@ static uint64_t use(const struct kern_record *record)
 		words += record->flags & KERN_SAMPLE_REGS ? KERN_REGS : 0;
 		return touch(s + 1, 8 * words);
 	}
-	if (record->kind == KERN_RECORD_PART) {
+	if (record->kind == KERN_RECORD_LAST || record->kind == KERN_RECORD_LATER)
+		return touch(record, sizeof(struct kern_aside));
+	if (record->kind == KERN_RECORD_PART || record->kind == KERN_RECORD_ASIDE_PART) {
 		const struct kern_part *p = (const struct kern_part *)record;
 
 		return touch(p->bytes, p->size);

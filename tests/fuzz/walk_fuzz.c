@@ -92,9 +92,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		stack[i] = value(&c);
 	struct unwind_memory memory = { .bytes = (uint8_t *)stack,
 					.base = STACK_BASE,
-					.size = stack_size,
-					.absent = stack_size ? stack[0] & stack[stack_size / 16]
-							     : 0 };
+					.size = stack_size };
+
+	memory.has_holes = stack_size && stack[0] & 1;
+	if (memory.has_holes)
+		memory.absent[0] = stack[stack_size / 16];
 
 	unwind_walk(t, &space, &regs, &memory, cut, frames, max_frames, &r);
 	assert(r.status < UNWIND_STATUS_COUNT);

@@ -64,7 +64,8 @@ static void missing_capabilities_are_named(void **state)
 	expect(kern_explain_limits(&l), ERR_PERMISSION, "no CAP_BPF", "--cap-add BPF");
 	l.perf.caps = root.perf.caps;
 	l.perf.in_user_ns = true;
-	expect(kern_explain_limits(&l), ERR_PERMISSION, "cprof has neither", "user namespace");
+	expect(kern_explain_limits(&l), ERR_PERMISSION, "nothing in a user namespace",
+	       "docker run --userns=host");
 }
 
 static void a_filter_is_told_from_a_missing_capability(void **state)

@@ -92,11 +92,13 @@ static void take(struct drained *d, uint32_t ring, uint32_t tgid, const struct k
 {
 	const struct kern_sample *s = (const struct kern_sample *)r;
 
-	if (r->kind == KERN_RECORD_PART) {
+	if (r->kind == KERN_RECORD_PART || r->kind == KERN_RECORD_ASIDE_PART) {
 		d->parts++;
 		d->bytes_of_parts += ((const struct kern_part *)r)->size;
 		return;
 	}
+	if (r->kind == KERN_RECORD_LAST || r->kind == KERN_RECORD_LATER)
+		return;
 	assert_int_equal(r->kind, KERN_RECORD_SAMPLE);
 	d->samples++;
 	d->of_target += s->tgid == tgid;
@@ -202,9 +204,9 @@ static void samples_of_a_busy_process(void **state)
 	need_bpf();
 	s = load(&o);
 	pid_t pid = start_child(burn);
-	assert_no_error(kern_sampler_add_process(s, (uint32_t)pid, true, &slot));
+	assert_no_error(kern_sampler_add_process(s, (uint32_t)pid, 0, true, &slot));
 	assert_int_not_equal(slot, 0);
-	assert_no_error(kern_sampler_add_process(s, (uint32_t)pid, true, &again));
+	assert_no_error(kern_sampler_add_process(s, (uint32_t)pid, 0, true, &again));
 	assert_int_equal(again, slot);
 	assert_no_error(kern_sampler_start(s, &clock_attr));
 	drain_for(s, 1000000000, &d, (uint32_t)pid);
@@ -240,7 +242,7 @@ static void a_process_that_is_not_armed_is_filtered(void **state)
 	need_bpf();
 	s = load(&o);
 	pid_t pid = start_child(burn);
-	assert_no_error(kern_sampler_add_process(s, (uint32_t)pid, false, &slot));
+	assert_no_error(kern_sampler_add_process(s, (uint32_t)pid, 0, false, &slot));
 	assert_no_error(kern_sampler_start(s, &clock_attr));
 	drain_for(s, 200000000, &d, (uint32_t)pid);
 	kern_sampler_stop(s);
@@ -282,7 +284,7 @@ static void a_full_ring_is_counted(void **state)
 	need_bpf();
 	s = load(&o);
 	pid_t pid = start_child(burn);
-	assert_no_error(kern_sampler_add_process(s, (uint32_t)pid, true, &slot));
+	assert_no_error(kern_sampler_add_process(s, (uint32_t)pid, 0, true, &slot));
 	assert_no_error(kern_sampler_start(s, &clock_attr));
 	usleep(300000);
 	drain_for(s, 300000000, &d, (uint32_t)pid);
@@ -308,7 +310,7 @@ static void stacks_in_flight_are_bounded(void **state)
 	need_bpf();
 	s = load(&o);
 	pid_t pid = start_child(burn);
-	assert_no_error(kern_sampler_add_process(s, (uint32_t)pid, true, &slot));
+	assert_no_error(kern_sampler_add_process(s, (uint32_t)pid, 0, true, &slot));
 	assert_no_error(kern_sampler_start(s, &clock_attr));
 	usleep(500000); /* nobody handles them */
 	kern_sampler_stop(s);
@@ -371,7 +373,7 @@ static void forks_and_execs_get_slots(void **state)
 			fork_some();
 		_exit(1);
 	}
-	assert_no_error(kern_sampler_add_process(s, (uint32_t)given.parent, true, &slot));
+	assert_no_error(kern_sampler_add_process(s, (uint32_t)given.parent, 0, true, &slot));
 	kern_sampler_publish(s, slot, kern_maps_word(64, 3));
 	assert_int_equal(write(go[1], &byte, 1), 1);
 	waitpid(given.parent, NULL, 0);
@@ -434,7 +436,7 @@ static void two_at_once(void **state)
 	pid_t pid = start_child(burn);
 	for (int i = 0; i < 2; i++) {
 		s[i] = load(&o);
-		assert_no_error(kern_sampler_add_process(s[i], (uint32_t)pid, true, &slot));
+		assert_no_error(kern_sampler_add_process(s[i], (uint32_t)pid, 0, true, &slot));
 		assert_no_error(kern_sampler_start(s[i], &clock_attr));
 	}
 	for (int round = 0; round < 30; round++) {
@@ -483,7 +485,7 @@ static uint64_t samples_on(struct kern_sampler *s, int cpu)
 	CPU_ZERO(&set);
 	CPU_SET(cpu, &set);
 	sched_setaffinity(pid, sizeof(set), &set);
-	assert_no_error(kern_sampler_add_process(s, (uint32_t)pid, true, &slot));
+	assert_no_error(kern_sampler_add_process(s, (uint32_t)pid, 0, true, &slot));
 	drain_for(s, 200000000, &d, (uint32_t)pid);
 	end_child(pid);
 	drain(s, &d, (uint32_t)pid);

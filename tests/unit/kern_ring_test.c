@@ -228,14 +228,22 @@ static void contents_that_lie(void **state)
 	s = sample_of(1);
 	s.s.status = UNWIND_STATUS_COUNT;
 	put(im, sizeof(s), &s, sizeof(s));
+	struct kern_aside aside = { .record = { .kind = KERN_RECORD_LAST } };
+	put(im, sizeof(aside) - 8, &aside, sizeof(aside) - 8);
+	aside.record.kind = KERN_RECORD_LATER;
+	put(im, sizeof(aside) - 8, &aside, sizeof(aside) - 8);
+	part.record.kind = KERN_RECORD_ASIDE_PART;
+	put(im, (uint32_t)fixed + 64, &part, fixed + 64);
 	assert_null(next(im));
-	assert_int_equal(im->reader.damaged, 8);
+	assert_int_equal(im->reader.damaged, 11);
 	assert_int_equal(im->reader_at, im->writer_at);
 
 	part.size = 8;
 	put(im, (uint32_t)fixed + 8, &part, fixed + 8);
-	assert_int_equal(next(im)->kind, KERN_RECORD_PART);
-	assert_int_equal(im->reader.damaged, 8);
+	put(im, sizeof(aside), &aside, sizeof(aside));
+	assert_int_equal(next(im)->kind, KERN_RECORD_ASIDE_PART);
+	assert_int_equal(next(im)->kind, KERN_RECORD_LATER);
+	assert_int_equal(im->reader.damaged, 11);
 	free(im);
 }
 

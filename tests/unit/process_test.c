@@ -350,6 +350,36 @@ static void what_others_need_is_kept(void **state)
 	assert_int_equal(map_find(&m->by_pid, PID + 1), MAP_NONE);
 }
 
+/* Who a short program is, is not asked; who one is that lives on, is. */
+static void identity_is_that_of_the_parent_at_first(void **state)
+{
+	struct fixture *f = *state;
+	struct proc_model *m = &f->model;
+	const uint64_t start = 1000000000, late = start + 500000000;
+	const struct recording *r = recording_written(f->writer);
+	uint32_t own = (uint32_t)getpid(), first, second, thread;
+
+	start_process(f, PID, "parent");
+	proc_process_at(m, proc_model_process(m, PID, 1))->uid = 4711;
+	proc_process_at(m, proc_model_process(m, PID, 1))->identity_known = true;
+	proc_model_fork(m, own, PID, own, PID, start);
+	proc_model_comm(m, own, own, "short", true, start + 1);
+	thread = proc_model_thread(m, own, own, start + 2);
+	first = proc_model_thread_id(m, thread);
+	assert_int_equal(vec_last(&r->processes)->pid, own);
+	assert_int_equal(vec_last(&r->processes)->uid, 4711);
+	proc_model_thread(m, own, own, start + 3);
+	assert_int_equal(proc_model_thread_id(m, thread), first);
+
+	proc_model_thread(m, own, own, late);
+	second = proc_model_thread_id(m, thread);
+	assert_int_not_equal(first, second);
+	assert_int_equal(vec_last(&r->processes)->pid, own);
+	assert_int_equal(vec_last(&r->processes)->uid, getuid());
+	proc_model_thread(m, own, own, late + 1);
+	assert_int_equal(proc_model_thread_id(m, thread), second);
+}
+
 /* What nobody tells of is found by its first sample: not as the one that had the number before. */
 static void numbers_that_come_back_untold(void **state)
 {
@@ -457,10 +487,14 @@ static void places_are_addresses_of_the_file(void **state)
 {
 	struct fixture *f = *state;
 	struct proc_model *m = &f->model;
-	uint32_t process = proc_model_process(m, (uint32_t)getpid(), 1000), file, again;
+	struct timespec now; /* a file is that of a mapping if it has not changed since */
+	uint32_t process, file, again;
 	uint64_t here = (uint64_t)(uintptr_t)&places_are_addresses_of_the_file, bias, address;
 	struct recording r;
 
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	process = proc_model_process(m, (uint32_t)getpid(),
+				     (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec);
 	dl_iterate_phdr(first_bias, &bias);
 
 	uint32_t i = proc_space_find(proc_process_at(m, process)->space, here);
@@ -656,6 +690,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(numbers_come_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_ended_is_let_go_of, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_others_need_is_kept, setup, teardown),
+		cmocka_unit_test_setup_teardown(identity_is_that_of_the_parent_at_first, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(numbers_that_come_back_untold, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			a_lost_end_is_not_that_of_the_next_one_of_its_number, setup, teardown),

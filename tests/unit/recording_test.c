@@ -652,13 +652,24 @@ static void an_older_file_is_replaced_and_links_are_not_followed(void **state)
 	free(other);
 }
 
-/* Writes until the error; then the file must hold whole chunks and be readable. */
+/* The file holds whole chunks, and is readable. */
+static void check_prefix(const char *path, const struct expected *e)
+{
+	struct recording r;
+
+	read_file(path, &r);
+	assert_true(r.was_cut);
+	assert_int_equal(r.cut_bytes, 0);
+	assert_true(r.samples.count > 0);
+	assert_prefix(&r, e);
+	recording_deinit(&r);
+}
+
+/* Writes until the error, which stays. */
 static void fill(const char *path, int expected_errno)
 {
 	struct expected e = { 0 };
 	struct error *err = NULL;
-	struct recording r;
-	struct stat st;
 
 	random_state = 9;
 	struct recording_writer *w = open_writer(path);
@@ -672,20 +683,34 @@ static void fill(const char *path, int expected_errno)
 	assert_non_null(err);
 	assert_int_equal(error_errno_of(err), expected_errno);
 	error_free(err);
-	add_sample(w, &e, 0); /* and the error stays */
+	add_sample(w, &e, 0);
 	err = recording_close(w);
 	assert_int_equal(error_errno_of(err), expected_errno);
 	assert_non_null(error_hint_of(err));
 	error_free(err);
-
-	read_file(path, &r);
-	assert_true(r.was_cut);
-	assert_int_equal(r.cut_bytes, 0);
-	assert_true(r.samples.count > 0);
-	assert_int_equal(stat(path, &st), 0);
-	assert_prefix(&r, &e);
-	recording_deinit(&r);
+	check_prefix(path, &e);
 	free_expected(&e);
+}
+
+/* Writes more than there is room for, until the file does not grow any more. */
+static struct recording_writer *overfill(const char *path, struct expected *e)
+{
+	struct recording_writer *w;
+	struct stat st, before;
+
+	random_state = 9;
+	w = open_writer(path);
+	for (size_t i = 0; i < 20000; i++) {
+		add_sample(w, e, i);
+		if (i % 100 == 0)
+			assert_no_error(recording_flush(w));
+		if (i == 19000)
+			assert_int_equal(stat(path, &before), 0);
+	}
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_size, before.st_size);
+	keep_tables(recording_written(w), e);
+	return w;
 }
 
 static void a_file_size_limit_leaves_whole_chunks(void **state)
@@ -714,9 +739,48 @@ static void a_full_disk_leaves_whole_chunks(void **state)
 		print_message("skipped: no small file system can be mounted: %s\n",
 			      strerror(errno));
 	} else {
-		fill(path, ENOSPC);
+		struct expected e = { 0 };
+		struct recording_writer *w = overfill(path, &e);
+		struct error *err = recording_close(w);
+
+		assert_int_equal(error_errno_of(err), ENOSPC);
+		assert_non_null(error_hint_of(err));
+		error_free(err);
+		check_prefix(path, &e);
+		unlink(path);
+		free_expected(&e);
+		assert_int_equal(umount(disk), 0);
+	}
+	rmdir(disk);
+	free(path);
+	free(disk);
+}
+
+static void a_disk_that_gets_room_again_gets_everything(void **state)
+{
+	char *disk = path_of("disk");
+	char *path = mem_printf("%s/full.cprof", disk);
+
+	assert_int_equal(mkdir(disk, 0755), 0);
+	if (mount("none", disk, "tmpfs", 0, "size=64k") < 0) {
+		print_message("skipped: no small file system can be mounted: %s\n",
+			      strerror(errno));
+	} else {
+		struct expected e = { 0 };
+		struct recording_writer *w = overfill(path, &e);
+		struct recording r;
+
+		assert_int_equal(mount("none", disk, "tmpfs", MS_REMOUNT, "size=64m"), 0);
+		assert_no_error(recording_flush(w));
+		assert_no_error(recording_close(w));
+		read_file(path, &r);
+		assert_false(r.was_cut);
+		assert_int_equal(r.samples.count, 20000);
+		assert_prefix(&r, &e);
+		recording_deinit(&r);
 		unlink(path);
 		assert_int_equal(umount(disk), 0);
+		free_expected(&e);
 	}
 	rmdir(disk);
 	free(path);
@@ -770,6 +834,7 @@ int main(void)
 		cmocka_unit_test(an_older_file_is_replaced_and_links_are_not_followed),
 		cmocka_unit_test(a_file_size_limit_leaves_whole_chunks),
 		cmocka_unit_test(a_full_disk_leaves_whole_chunks),
+		cmocka_unit_test(a_disk_that_gets_room_again_gets_everything),
 		cmocka_unit_test(kill_9_leaves_what_was_flushed),
 	};
 

@@ -246,7 +246,8 @@ static void test_copy_with_a_hole(void **state)
 	struct unwind_memory stack = { .bytes = (const uint8_t *)words,
 				       .base = base,
 				       .size = sizeof(words),
-				       .absent = 1 << 2 };
+				       .has_holes = true,
+				       .absent = { 1 << 2 } };
 	struct unwind_frame frames[UNWIND_MAX_FRAMES];
 	struct unwind_result r;
 	uint64_t *far = words + (16 + 2 * page) / 8;
@@ -259,7 +260,7 @@ static void test_copy_with_a_hole(void **state)
 	assert_int_equal(r.status, UNWIND_FP_ZERO);
 	assert_int_equal(r.count, 3);
 
-	stack.absent = 1 << 3;
+	stack.absent[0] = 1 << 3;
 	walk_memory(UNWIND_MAP_FP_JIT, &stack, base, false, frames, &r);
 	assert_int_equal(r.status, UNWIND_EFAULT_FP);
 	assert_int_equal(r.fault_address, base + 16 + 2 * page);

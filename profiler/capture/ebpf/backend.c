@@ -38,8 +38,7 @@ static struct error *ebpf_open(struct capture *c, const struct capture_options *
 	struct ebpf_state *e = mem_calloc(1, sizeof(*e));
 	struct kern_options options = {
 		.target = target_of(o->target),
-		.cgroup_id = o->cgroup_id,
-		.cgroup_level = o->cgroup_level,
+		.cgroup = o->cgroup,
 		.user_only = o->user_only,
 		.debug_stacks = o->debug_stacks != NULL,
 		.ring_bytes = o->ring_bytes,
@@ -89,7 +88,8 @@ static struct error *add_process(struct capture *c, uint32_t pid, bool armed)
 {
 	uint32_t slot;
 
-	TRY(kern_sampler_add_process(ebpf_of(c)->sampler, pid, armed, &slot));
+	TRY(kern_sampler_add_process(ebpf_of(c)->sampler, pid, proc_start_ticks(pid), armed,
+				     &slot));
 	if (slot)
 		ebpf_give_slot(c, pid, slot);
 	return NULL;
@@ -111,8 +111,11 @@ static void scan_process(struct capture *c, uint32_t pid)
 	if (proc_has_ended(pid))
 		return;
 	proc_threads(pid, &tids);
-	for (size_t t = 0; t < tids.count; t++)
-		proc_model_thread(&c->model, pid, tids.items[t], session_now());
+	for (size_t t = 0; t < tids.count; t++) {
+		/* a first thread that has ended while others run stays there */
+		if (tids.items[t] != pid || !proc_thread_has_ended(pid, pid))
+			proc_model_thread(&c->model, pid, tids.items[t], session_now());
+	}
 	vec_deinit(&tids);
 }
 
@@ -220,6 +223,8 @@ static void ebpf_tend(struct capture *c, uint64_t now_ns)
 	if (now_ns - e->looked_ns < LOOK_AT_CPUS_NS)
 		return;
 	e->looked_ns = now_ns;
+	if (c->lost_records)
+		ebpf_take_slots_of_gone(c);
 	intake_hold(e->intake);
 	kern_sampler_follow_cpus(e->sampler, cpu_came, c);
 	intake_release(e->intake);
@@ -245,9 +250,12 @@ static void ebpf_close(struct capture *c)
 	ebpf_toucher_destroy(e->toucher);
 	ebpf_spaces_deinit(&e->spaces);
 	intake_destroy(e->intake);
+	ebpf_asides_deinit(&e->asides);
 	side_band_close(&e->side_band);
-	for (uint32_t i = 0; i < e->ring_count; i++)
+	for (uint32_t i = 0; i < e->ring_count; i++) {
 		free(e->rings[i].stack.bytes);
+		free(e->rings[i].aside.bytes);
+	}
 	free(e->rings);
 	vec_deinit(&e->new_slots);
 	vec_deinit(&e->endings);

@@ -160,9 +160,9 @@ static void write_record(struct debug_stacks *d, const struct debug_sample *s,
 		.host_fault = result->fault_address,
 		.stack_base = s->stack.base,
 		.stack_bytes = (uint32_t)s->stack.size,
-		.stack_absent = s->stack.absent,
 	};
 
+	memcpy(r.stack_absent, s->stack.absent, sizeof(r.stack_absent));
 	r.bytes = (uint32_t)(sizeof(r) + (KERN_REGS + k->user_count + result->count) * 8 +
 			     s->stack.size + fill);
 	fwrite(&r, 1, sizeof(r), d->file);

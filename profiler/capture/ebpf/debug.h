@@ -37,10 +37,10 @@ struct debug_record {
 	uint64_t kernel_fault, host_fault;
 	uint64_t stack_base;
 	uint32_t stack_bytes, pad;
-	uint64_t stack_absent; /* as struct unwind_memory has it */
+	uint64_t stack_absent[UNWIND_MEMORY_HOLES / 64]; /* as struct unwind_memory has it */
 };
 
-_Static_assert(sizeof(struct debug_record) == 96, "described in docs/debug-stacks.md");
+_Static_assert(sizeof(struct debug_record) == 120, "described in docs/debug-stacks.md");
 
 struct debug_stacks {
 	FILE *file; /* NULL: nobody asked for it */

@@ -42,8 +42,35 @@ static bool follows(struct capture *c, const struct pev_record *r)
 	       (thread != MAP_NONE && !proc_thread_at(&c->model, thread)->has_ended);
 }
 
+/* Where not all threads are known (of what was there before, those that were sampled are), the last
+ * one that is may not be the last: another one becomes known before it ends. */
+static void look_for_others(struct capture *c, const struct ebpf_ending *e)
+{
+	struct proc_ids tids = { 0 };
+
+	proc_threads(e->pid, &tids);
+	for (size_t i = 0; i < tids.count; i++) {
+		if (tids.items[i] == e->tid || proc_thread_has_ended(e->pid, tids.items[i]))
+			continue;
+		proc_model_thread(&c->model, e->pid, tids.items[i], e->time_ns);
+		break;
+	}
+	vec_deinit(&tids);
+}
+
+static bool may_have_others(struct capture *c, const struct ebpf_ending *e)
+{
+	if (!ebpf_takes_all(c))
+		return false;
+	if (!is_known(c, e->pid))
+		return e->pid == e->tid;
+	return proc_process_at(&c->model, map_find(&c->model.by_pid, e->pid))->live_threads == 1;
+}
+
 static void end_thread(struct capture *c, const struct ebpf_ending *e)
 {
+	if (map_find(&ebpf_of(c)->slot_of_pid, e->pid) != MAP_NONE && may_have_others(c, e))
+		look_for_others(c, e);
 	if (!is_known(c, e->pid)) {
 		if (e->pid == e->tid && map_find(&ebpf_of(c)->slot_of_pid, e->pid) != MAP_NONE)
 			ebpf_take_slot(c, e->pid);
@@ -66,6 +93,22 @@ static bool is_in_exec(struct capture *c, const struct ebpf_ending *e)
 	return p->was_execed && p->space && !p->space->count && !proc_has_ended(e->pid);
 }
 
+/* A process gives its memory back, which takes long if there is much of it, or no CPU is free: its
+ * samples want to know what was mapped until it is done, and those of before that are handled. */
+static bool is_exiting(struct capture *c, struct ebpf_ending *e)
+{
+	const struct proc_process *p;
+
+	if (e->is_over || !is_known(c, e->pid) || !ebpf_has_last(c, e->pid, e->tid))
+		return false;
+	p = proc_process_at(&c->model, map_find(&c->model.by_pid, e->pid));
+	if (p->live_threads != 1)
+		return false;
+	e->is_over = proc_has_ended(e->pid);
+	e->time_ns = session_now() - (e->is_over ? END_DELAY_NS : 0);
+	return true;
+}
+
 /* The kernel tells of a thread's end (since 6.16) while that still has its memory: samples may
  * follow, which want to know what was mapped. */
 static void end_threads(struct capture *c, uint64_t now_ns)
@@ -76,7 +119,9 @@ static void end_threads(struct capture *c, uint64_t now_ns)
 	       e->endings.items[e->endings_taken].time_ns + END_DELAY_NS <= now_ns) {
 		struct ebpf_ending ending = e->endings.items[e->endings_taken++];
 
-		if (now_ns != UINT64_MAX && is_in_exec(c, &ending)) {
+		if (now_ns != UINT64_MAX && is_exiting(c, &ending)) {
+			vec_push(&e->endings, ending);
+		} else if (now_ns != UINT64_MAX && is_in_exec(c, &ending)) {
 			/* its first mapping, or its end, comes yet */
 			ending.time_ns = now_ns;
 			vec_push(&e->endings, ending);
@@ -153,12 +198,19 @@ static void handle_comm(struct capture *c, const struct pev_record *r)
 
 static void handle_map(struct capture *c, const struct pev_record *r)
 {
+	uint32_t process = map_find(&c->model.by_pid, r->pid), first = process;
+	struct pev_record of_it = *r;
+
 	if (!is_known(c, r->pid))
 		return;
 	take_back_end(c, r->tid);
-	ebpf_replace_code(c, map_find(&c->model.by_pid, r->pid), r);
-	session_map(c, r);
-	ebpf_touch_space(c, map_find(&c->model.by_pid, r->pid));
+	do { /* all that have this memory */
+		of_it.pid = proc_process_at(&c->model, process)->pid;
+		ebpf_replace_code(c, process, &of_it);
+		session_map(c, &of_it);
+		ebpf_touch_space(c, process);
+		process = proc_process_at(&c->model, process)->memory_next;
+	} while (process != first);
 }
 
 /* In a pid namespace: what is outside of it has no number there. */
@@ -182,7 +234,9 @@ static void handle_side_band(struct capture *c, const struct pev_record *r)
 		handle_fork(c, r);
 		break;
 	case PEV_RECORD_EXIT:
-		vec_push(&ebpf_of(c)->endings, (struct ebpf_ending){ r->pid, r->tid, r->time });
+		vec_push(
+			&ebpf_of(c)->endings,
+			((struct ebpf_ending){ .pid = r->pid, .tid = r->tid, .time_ns = r->time }));
 		break;
 	case PEV_RECORD_LOST:
 		ebpf_of(c)->side_band_lost += r->lost;
@@ -196,8 +250,10 @@ static void handle_side_band(struct capture *c, const struct pev_record *r)
 
 static void handle_samples(struct capture *c, uint32_t ring, const struct kern_record *r)
 {
-	if (r->kind == KERN_RECORD_PART)
+	if (r->kind == KERN_RECORD_PART || r->kind == KERN_RECORD_ASIDE_PART)
 		ebpf_part(c, ring, (const struct kern_part *)r);
+	else if (r->kind == KERN_RECORD_LAST || r->kind == KERN_RECORD_LATER)
+		ebpf_aside(c, ring, (const struct kern_aside *)r);
 	else if (r->kind == KERN_RECORD_SAMPLE)
 		ebpf_sample(c, ring, (const struct kern_sample *)r);
 }
@@ -283,6 +339,7 @@ static void handle_until(struct capture *c, uint64_t until_ns)
 			c->last_record_ns = time;
 	}
 	end_threads(c, until_ns);
+	ebpf_tend_asides(c, until_ns);
 	free(s.times);
 	e->drained_ns = until_ns;
 }

@@ -7,6 +7,7 @@
  *	backlog.c    such a queue
  *	drain.c      all queues in the order of time
  *	sample.c     a sample that the kernel program walked, or left to be walked here
+ *	aside.c      stacks that come after, or before, the samples that they belong to
  *	slots.c      which process has which slot
  *	spaces.c     mappings of processes, published to the kernel program, and taken back
  *	toucher.c    stacks that are not in memory
@@ -17,6 +18,7 @@
 
 #include "profiler/bpf/sampler.h"
 #include "profiler/capture/backend.h"
+#include "profiler/capture/ebpf/aside.h"
 #include "profiler/capture/ebpf/debug.h"
 #include "profiler/capture/ebpf/intake.h"
 #include "profiler/capture/ebpf/side_band.h"
@@ -26,15 +28,15 @@
 
 /* A stack on its way: the parts that came before their sample. */
 struct ebpf_stack {
-	uint8_t *bytes;	       /* KERN_PARTS_MAX * KERN_PART_BYTES */
-	uint64_t base, absent; /* as in struct unwind_memory */
-	uint32_t size;
+	uint8_t *bytes;		     /* KERN_PARTS_MAX * KERN_PART_BYTES */
+	struct unwind_memory memory; /* of these bytes */
 	uint32_t sequence;
 	uint64_t handled; /* bytes that came, used or not */
 };
 
 struct ebpf_ring {
-	struct ebpf_stack stack;
+	struct ebpf_stack stack; /* of a sample */
+	struct ebpf_stack aside; /* of a stack apart from samples, which samples may interrupt */
 	uint32_t next_sequence;
 	bool was_read;
 };
@@ -49,6 +51,7 @@ struct ebpf_new_slot {
 struct ebpf_ending {
 	uint32_t pid, tid;
 	uint64_t time_ns;
+	bool is_over; /* the process was seen to have ended */
 };
 
 #define EBPF_NO_EPOCH UINT64_MAX
@@ -131,6 +134,7 @@ struct ebpf_state {
 	uint64_t until_ns;   /* the present round goes up to there */
 	uint64_t looked_ns;  /* at which CPUs there are */
 	uint32_t cpus_came;  /* in mid-run */
+	struct ebpf_asides asides;
 	struct debug_stacks debug;
 	struct ebpf_toucher *toucher; /* NULL: nothing was absent yet */
 
@@ -159,13 +163,27 @@ void ebpf_watch(struct capture *c, uint64_t time_ns);
 void ebpf_part(struct capture *c, uint32_t ring, const struct kern_part *part);
 void ebpf_sample(struct capture *c, uint32_t ring, const struct kern_sample *sample);
 
+/* What becomes of a sample: with the stack that came with it, or else (not NULL) with a later one.
+ */
+void ebpf_finish_sample(struct capture *c, uint32_t ring, const struct kern_sample *sample,
+			const struct unwind_memory *stack, const struct ebpf_walk *later);
+
+/* It is of no more use: the kernel program may send as much again. */
+void ebpf_stack_handled(struct capture *c, struct ebpf_stack *stack);
+
 /* --- slots.c --- */
 
 /* The slot of a process that has just got it: from add_process() or from the kernel program. */
 void ebpf_give_slot(struct capture *c, uint32_t pid, uint32_t slot);
 
+/* Where the process has another one's memory, what is told of one is of both from now on. */
+void ebpf_join_memory(struct capture *c, uint32_t process);
+
 /* The process of that number has ended or runs another program: nobody uses its slot any more. */
 void ebpf_take_slot(struct capture *c, uint32_t pid);
+
+/* The same of all processes that are gone, whose ends may be among the records that were lost. */
+void ebpf_take_slots_of_gone(struct capture *c);
 
 /* 0: none. */
 uint32_t ebpf_slot_of(const struct capture *c, uint32_t process);

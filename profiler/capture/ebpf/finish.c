@@ -87,7 +87,8 @@ static void write_costs(struct capture *c, const struct kern_counters *k)
 	struct kern_facts facts;
 
 	kern_sampler_facts(e->sampler, &facts);
-	session_fact(c, "bpf_ns", k->user_ns + k->kernel_ns + k->deferred_ns + k->other_ns);
+	session_fact(c, "bpf_ns",
+		     k->user_ns + k->kernel_ns + k->deferred_ns + k->asides_ns + k->other_ns);
 	session_fact(c, "user_samples", k->user_samples);
 	session_fact(c, "user_frames", k->user_frames);
 	session_fact(c, "user_ns", k->user_ns);
@@ -142,6 +143,10 @@ void ebpf_write_facts(struct capture *c)
 	session_fact(c, "deferred_samples", s.counters.deferred);
 	session_fact(c, "deferred_cut_samples", e->cut_deferred);
 	session_fact(c, "intake_peak_bytes", intake_peak_bytes(e->intake));
+	session_fact(c, "last_stack_samples", e->asides.last_samples);
+	session_fact(c, "later_stack_samples", e->asides.later_samples);
+	session_fact(c, "asides", s.counters.asides);
+	session_fact(c, "asides_ns", s.counters.asides_ns);
 	session_fact(c, "no_slot", s.counters.no_slot);
 	session_fact(c, "stale_samples", e->stale);
 	session_fact(c, "touched_pages", ebpf_toucher_pages(e->toucher));

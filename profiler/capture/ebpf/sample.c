@@ -12,43 +12,57 @@
 
 /* --- parts --- */
 
+_Static_assert(KERN_PARTS_MAX <= UNWIND_MEMORY_HOLES, "each of them may be absent");
+
 static void begin_stack(struct ebpf_stack *s, const struct kern_part *part)
 {
 	if (!s->bytes)
 		s->bytes = mem_alloc(STACK_MAX);
 	s->sequence = part->record.sequence;
-	s->base = part->address;
-	s->absent = 0;
-	s->size = 0;
+	s->memory = (struct unwind_memory){ .bytes = s->bytes, .base = part->address };
 }
 
 /* The pages between two parts were not there. */
 static bool add_hole(struct ebpf_stack *s, uint64_t until)
 {
-	uint64_t end = s->base + s->size;
+	struct unwind_memory *m = &s->memory;
+	uint64_t end = m->base + m->size;
 
-	if (until < end || (end | until) % UNWIND_MEMORY_PAGE || until - s->base > STACK_MAX)
+	if (until < end || (end | until) % UNWIND_MEMORY_PAGE || until - m->base > STACK_MAX)
 		return false;
-	for (; end < until; end += UNWIND_MEMORY_PAGE)
-		s->absent |= 1ull << (end / UNWIND_MEMORY_PAGE - s->base / UNWIND_MEMORY_PAGE);
-	memset(s->bytes + s->size, 0, until - s->base - s->size);
-	s->size = (uint32_t)(until - s->base);
+	memset(s->bytes + m->size, 0, until - end);
+	m->size = until - m->base;
+	m->has_holes = true;
+	for (; end < until; end += UNWIND_MEMORY_PAGE) {
+		uint64_t page = end / UNWIND_MEMORY_PAGE - m->base / UNWIND_MEMORY_PAGE;
+
+		m->absent[page / 64 % ARRAY_SIZE(m->absent)] |= 1ull << page % 64;
+	}
 	return true;
 }
 
 void ebpf_part(struct capture *c, uint32_t ring, const struct kern_part *part)
 {
-	struct ebpf_stack *s = &ebpf_of(c)->rings[ring].stack;
+	struct ebpf_ring *r = &ebpf_of(c)->rings[ring];
+	struct ebpf_stack *s = part->record.kind == KERN_RECORD_PART ? &r->stack : &r->aside;
+	struct unwind_memory *m = &s->memory;
 
 	if (!s->handled || s->sequence != part->record.sequence)
 		begin_stack(s, part);
 	s->handled += part->size;
-	if (part->address != s->base + s->size && !add_hole(s, part->address))
+	if (part->address != m->base + m->size && !add_hole(s, part->address))
 		return;
-	if (part->size > STACK_MAX - s->size)
+	if (part->size > STACK_MAX - m->size)
 		return;
-	memcpy(s->bytes + s->size, part->bytes, part->size);
-	s->size += part->size;
+	memcpy(s->bytes + m->size, part->bytes, part->size);
+	m->size += part->size;
+}
+
+void ebpf_stack_handled(struct capture *c, struct ebpf_stack *s)
+{
+	if (s->handled)
+		kern_sampler_handled(ebpf_of(c)->sampler, s->handled);
+	s->handled = 0;
 }
 
 /* --- samples --- */
@@ -58,12 +72,21 @@ static const uint64_t *words_of(const struct kern_sample *sample)
 	return (const uint64_t *)(sample + 1);
 }
 
-static void take_regs(const struct kern_sample *sample, struct unwind_regs *regs)
+/* What a sample brought along to be walked here. */
+static struct ebpf_walk own_walk(const struct kern_sample *sample,
+				 const struct unwind_memory *stack)
 {
 	const uint64_t *words = words_of(sample) + sample->kernel_count + sample->user_count;
+	struct ebpf_walk walk = {
+		.regs.ip = words[0],
+		.stack = *stack,
+		.is_cut = sample->record.flags & (KERN_SAMPLE_STACK_CUT | KERN_SAMPLE_PARTS_LOST),
+	};
 
-	regs->ip = words[0];
-	memcpy(regs->gpr, words + 1, sizeof(regs->gpr));
+	memcpy(walk.regs.gpr, words + 1, sizeof(walk.regs.gpr));
+	if (!stack->size)
+		walk.stack.base = walk.regs.gpr[UNWIND_REG_SP];
+	return walk;
 }
 
 _Static_assert(KERN_REGS == 1 + UNWIND_GPRS, "the same registers");
@@ -191,30 +214,21 @@ static void touch_stack(struct capture *c, const struct session_sample *s,
 
 /* Deferred; the same. */
 static uint32_t walk_here(struct capture *c, const struct session_sample *s,
-			  const struct kern_sample *sample, const struct ebpf_stack *stack,
+			  const struct kern_sample *sample, const struct ebpf_walk *walk,
 			  enum unwind_status *status)
 {
 	struct ebpf_state *e = ebpf_of(c);
 	uint64_t rescans = c->model.stats.rescans, begun = thread_cpu_ns();
 	bool is_calm = ebpf_process_at(c, s->process)->calm_ns < s->time_ns;
-	struct unwind_memory copy = { .base = 0 };
 	struct unwind_result result;
-	struct unwind_regs regs;
 
-	take_regs(sample, &regs);
-	copy.base = regs.gpr[UNWIND_REG_SP];
-	if (stack->handled && stack->sequence == sample->record.sequence)
-		copy = (struct unwind_memory){ .bytes = stack->bytes,
-					       .base = stack->base,
-					       .size = stack->size,
-					       .absent = stack->absent };
-	if (sample->fault_address)
+	if (sample->status == UNWIND_DEFER && sample->fault_address)
 		compile_wanted(c, s->process, sample->fault_address);
-	session_walk(c, s, &regs, &copy,
-		     sample->record.flags & (KERN_SAMPLE_STACK_CUT | KERN_SAMPLE_PARTS_LOST),
-		     &result);
+	session_walk(c, s, &walk->regs, &walk->stack, walk->is_cut, &result);
 	*status = result.status == UNWIND_COPY_SHORT ? UNWIND_DEFER_CUT : result.status;
 	e->cut_deferred += *status == UNWIND_DEFER_CUT;
+	if (*status == UNWIND_DEFER_CUT && ebpf_process_at(c, s->process)->was_too_large)
+		*status = UNWIND_MAPS_FULL; /* nothing was ever published for it */
 	if (is_calm)
 		ebpf_watch(c, s->time_ns);
 	/* /proc was asked, and had nothing new to tell */
@@ -226,24 +240,39 @@ static uint32_t walk_here(struct capture *c, const struct session_sample *s,
 	return result.count;
 }
 
+/* Its memory is gone, but its stack may have been sent before; the same. */
+static uint32_t walk_last(struct capture *c, const struct session_sample *s,
+			  enum unwind_status *status)
+{
+	const struct ebpf_walk *walk = ebpf_last_of(c, s->pid, s->tid, s->time_ns);
+	struct ebpf_state *e = ebpf_of(c);
+	uint64_t begun = thread_cpu_ns();
+	struct unwind_result result;
+
+	if (!walk || !proc_process_at(&c->model, s->process)->space)
+		return 0;
+	session_walk(c, s, &walk->regs, &walk->stack, walk->is_cut, &result);
+	e->walk_ns += thread_cpu_ns() - begun;
+	if (result.status == UNWIND_COPY_SHORT)
+		return 0; /* not all of it was sent */
+	*status = result.status;
+	e->asides.last_samples++;
+	return result.count;
+}
+
 /* --debug-stacks: the same walk here. */
 static void debug_walk(struct capture *c, const struct session_sample *s,
-		       const struct kern_sample *sample, const struct ebpf_stack *stack)
+		       const struct kern_sample *sample, const struct unwind_memory *stack)
 {
 	struct debug_sample d = {
 		.sample = sample,
 		.cpu = s->cpu,
 		.maps = ebpf_maps_of(c, sample->maps),
-		.stack = { .is_raw = true },
+		.stack = *stack,
 		.tables = c->tables,
 	};
 
-	if (stack->handled && stack->sequence == sample->record.sequence) {
-		d.stack.bytes = stack->bytes;
-		d.stack.base = stack->base;
-		d.stack.size = stack->size;
-		d.stack.absent = stack->absent;
-	}
+	d.stack.is_raw = true;
 	proc_model_space(&c->model, s->process, &d.space);
 	debug_stacks_add(&ebpf_of(c)->debug, &d);
 }
@@ -291,10 +320,10 @@ static void meet_program(struct capture *c, uint32_t process)
 		p->was_execed = false;
 }
 
-void ebpf_sample(struct capture *c, uint32_t ring, const struct kern_sample *sample)
+void ebpf_finish_sample(struct capture *c, uint32_t ring, const struct kern_sample *sample,
+			const struct unwind_memory *stack, const struct ebpf_walk *later)
 {
 	struct ebpf_state *e = ebpf_of(c);
-	struct ebpf_stack *stack = &e->rings[ring].stack;
 	enum unwind_status status = (enum unwind_status)sample->status;
 	struct session_sample s = {
 		.time_ns = sample->record.time_ns,
@@ -308,16 +337,21 @@ void ebpf_sample(struct capture *c, uint32_t ring, const struct kern_sample *sam
 	};
 	uint32_t count;
 
-	count_gap(c, &e->rings[ring], sample);
 	session_begin_sample(c, &s);
-	if (e->debug.file && sample->record.flags & KERN_SAMPLE_REGS)
+	if (e->debug.file && !later && sample->record.flags & KERN_SAMPLE_REGS)
 		debug_walk(c, &s, sample, stack);
 	if (has_memory(status)) {
 		meet_program(c, s.process);
 		ebpf_want_space(c, s.process);
 	}
-	if (status == UNWIND_DEFER && sample->record.flags & KERN_SAMPLE_REGS) {
-		count = walk_here(c, &s, sample, stack, &status);
+	if (later) {
+		count = walk_here(c, &s, sample, later, &status);
+	} else if (status == UNWIND_DEFER && sample->record.flags & KERN_SAMPLE_REGS) {
+		struct ebpf_walk own = own_walk(sample, stack);
+
+		count = walk_here(c, &s, sample, &own, &status);
+	} else if (status == UNWIND_EXITING) {
+		count = walk_last(c, &s, &status);
 	} else {
 		count = take_walk(c, sample, s.process, &status);
 		log_walk(&s, sample, count, status);
@@ -326,8 +360,19 @@ void ebpf_sample(struct capture *c, uint32_t ring, const struct kern_sample *sam
 	}
 	ebpf_touch_space(c, s.process);
 	session_write_sample(c, &s, count, status);
-	if (stack->handled) {
-		kern_sampler_handled(e->sampler, stack->handled);
-		stack->handled = 0;
-	}
+}
+
+void ebpf_sample(struct capture *c, uint32_t ring, const struct kern_sample *sample)
+{
+	struct ebpf_stack *stack = &ebpf_of(c)->rings[ring].stack;
+	struct unwind_memory memory = { .base = 0 };
+
+	count_gap(c, &ebpf_of(c)->rings[ring], sample);
+	if (stack->handled && stack->sequence == sample->record.sequence)
+		memory = stack->memory;
+	if (sample->record.flags & KERN_SAMPLE_LATER)
+		ebpf_hold(c, ring, sample, &memory);
+	else
+		ebpf_finish_sample(c, ring, sample, &memory, NULL);
+	ebpf_stack_handled(c, stack);
 }

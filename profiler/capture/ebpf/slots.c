@@ -3,6 +3,9 @@
  * (with the parent's mappings) and execs (empty), and tells of that; the drain applies it in the
  * order of time, like everything else.
  */
+#include <stdio.h>
+#include <unistd.h>
+
 #include "profiler/capture/ebpf/ebpf.h"
 
 struct ebpf_process *ebpf_process_at(struct capture *c, uint32_t process)
@@ -42,6 +45,25 @@ static bool are_parents(struct capture *c, uint32_t process, uint64_t maps)
 	return from->maps == maps && from->epoch == proc_process_at(&c->model, parent)->epoch;
 }
 
+void ebpf_join_memory(struct capture *c, uint32_t process)
+{
+	uint32_t slot = ebpf_slot_of(c, process), with, pid;
+
+	pid = slot ? kern_sampler_memory_of(ebpf_of(c)->sampler, slot) : 0;
+	if (!pid)
+		return;
+	with = map_find(&c->model.by_pid, pid);
+	if (with == MAP_NONE || !proc_process_at(&c->model, with)->live_threads) {
+		if (proc_has_ended(pid))
+			return;
+		/* nothing was told of it yet: what it maps is wanted from now on */
+		with = proc_thread_at(&c->model,
+				      proc_model_thread(&c->model, pid, pid, session_now()))
+			       ->process;
+	}
+	proc_model_share_memory(&c->model, process, with);
+}
+
 void ebpf_give_slot(struct capture *c, uint32_t pid, uint32_t slot)
 {
 	struct ebpf_state *e = ebpf_of(c);
@@ -53,6 +75,7 @@ void ebpf_give_slot(struct capture *c, uint32_t pid, uint32_t slot)
 	*map_at(&e->slot_of_pid, pid) = slot;
 	if (process == MAP_NONE)
 		return; /* its first sample makes it known */
+	ebpf_join_memory(c, process);
 
 	uint64_t maps = kern_sampler_maps(e->sampler, slot);
 	bool is_right = are_parents(c, process, maps);
@@ -79,6 +102,25 @@ void ebpf_take_slot(struct capture *c, uint32_t pid)
 	}
 	if (old != MAP_NONE)
 		ebpf_retire_slot(c, old);
+}
+
+void ebpf_take_slots_of_gone(struct capture *c)
+{
+	const struct map *slots = &ebpf_of(c)->slot_of_pid;
+	VEC(uint32_t) gone = { 0 };
+
+	for (uint32_t i = 0; slots->count && i <= slots->mask; i++) {
+		char path[32];
+
+		if (slots->slots[i].value == MAP_NONE)
+			continue;
+		snprintf(path, sizeof(path), "/proc/%u", (uint32_t)slots->slots[i].key);
+		if (access(path, F_OK) != 0)
+			vec_push(&gone, (uint32_t)slots->slots[i].key);
+	}
+	for (size_t i = 0; i < gone.count; i++)
+		ebpf_take_slot(c, gone.items[i]);
+	vec_deinit(&gone);
 }
 
 static void add_new_slot(void *context, uint32_t slot, const struct kern_owner *owner)

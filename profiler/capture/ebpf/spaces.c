@@ -21,11 +21,11 @@
 
 #define ORDER_MIN	 7 /* 15 mappings */
 #define WORDS_EACH	 (sizeof(struct unwind_mapping) / sizeof(uint32_t))
-#define RECLAIM_EVERY_NS 500000000ull
-#define PRUNE_FROM	 512 /* mappings */
+#define RECLAIM_EVERY_NS 2000000000ull /* each time, all slots are looked at */
+#define PRUNE_FROM	 512	       /* mappings */
 #define PRUNE_EVERY_NS	 100000000ull
 #define CALM_NS		 500000000ull
-#define RECLAIM_AT_ONCE	 256 /* arrays and slots */
+#define RECLAIM_AT_ONCE	 2048 /* arrays and slots */
 
 _Static_assert((UNWIND_MAX_MAPPINGS + 1) * WORDS_EACH <= 1u << (EBPF_ORDERS - 1),
 	       "an array has an order");
@@ -104,7 +104,12 @@ void ebpf_touch_space(struct capture *c, uint32_t process)
 
 void ebpf_want_space(struct capture *c, uint32_t process)
 {
-	ebpf_process_at(c, process)->is_sampled = true;
+	struct ebpf_process *p = ebpf_process_at(c, process);
+
+	if (!p->is_sampled)
+		ebpf_join_memory(c, process);
+	p = ebpf_process_at(c, process);
+	p->is_sampled = true;
 	open_files(c, process);
 	ebpf_touch_space(c, process);
 }
