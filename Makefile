@@ -12,7 +12,7 @@ endif
 
 ALL_CFLAGS := -std=gnu11 -Wall -Wextra -Wvla -Wstrict-prototypes -Wmissing-prototypes -Wno-unused-parameter \
               $(if $(WERROR),-Werror) -D_GNU_SOURCE -I. -I$(BUILD)/gen $(CFLAGS) $(SANITIZE)
-LIBS       := -lbpf -lelf -liberty -lprotobuf-c -lzstd -ldeflate -llzma -lz -lxxhash -ljson-c -lpthread -lm
+LIBS       := -lbpf -lelf -liberty -lprotobuf-c -lzstd -ldeflate -llzma -lz -lxxhash -ljson-c -lZydis -lpthread -lm
 
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-8s %s\n' $(1) $(2))
@@ -123,7 +123,7 @@ $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(ARCHIVES)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< $(LINK_ROOMS) $(TEST_LIBS) -lcmocka
 
-$(BUILD)/tests/unit/unwind_table_test: TEST_LIBS = -ldw
+$(BUILD)/tests/unit/unwind_table_test $(BUILD)/tests/unit/unwind_flow_test: TEST_LIBS = -ldw
 
 .PHONY: unit
 unit: $(UNIT_TESTS) ## run the unit tests only (T=NAME: one)

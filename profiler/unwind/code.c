@@ -78,6 +78,24 @@ size_t code_entry_stub(const uint8_t *bytes, size_t size)
 	return 0;
 }
 
+uint64_t code_main(const uint8_t *stub, size_t size, uint64_t vaddr)
+{
+	static const uint16_t lea[] = { 0x48, 0x8d, 0x3d, ANY, ANY, ANY, ANY }; /* x(%rip),%rdi */
+	static const uint16_t mov[] = { 0x48, 0xc7, 0xc7, ANY, ANY, ANY, ANY }; /* $x,%rdi */
+	int32_t value;
+
+	for (size_t at = 0; at + sizeof(value) + 3 <= size; at++) {
+		bool is_lea = matches(stub + at, size - at, lea, ARRAY_SIZE(lea));
+
+		if (!is_lea && !matches(stub + at, size - at, mov, ARRAY_SIZE(mov)))
+			continue;
+		memcpy(&value, stub + at + 3, sizeof(value));
+		return is_lea ? vaddr + at + ARRAY_SIZE(lea) + (uint64_t)(int64_t)value
+			      : (uint64_t)(int64_t)value;
+	}
+	return 0;
+}
+
 bool code_init_section(const uint8_t *bytes, size_t size, size_t *ret_pushed, size_t *ret_popped)
 {
 	static const uint8_t sub[] = { 0x48, 0x83, 0xec, 0x08 };
@@ -103,6 +121,36 @@ bool code_is_clone(const uint8_t *bytes)
 	};
 
 	return matches(bytes, CODE_CLONE_BYTES, clone, ARRAY_SIZE(clone));
+}
+
+bool code_plt_section(const uint8_t *bytes, size_t size, bool *ret_late)
+{
+	/* push x(%rip); jmp *y(%rip); nop */
+	static const uint16_t header[] = { 0xff, 0x35, ANY, ANY, ANY,  ANY,  0xff, 0x25,
+					   ANY,	 ANY,  ANY, ANY, 0x0f, 0x1f, 0x40, 0x00 };
+	/* jmp *x(%rip); push $n; jmp header */
+	static const uint16_t late[] = { 0xff, 0x25, ANY, ANY,	ANY, ANY, 0x68, ANY,
+					 ANY,  ANY,  ANY, 0xe9, ANY, ANY, ANY,	ANY };
+	static const uint16_t bound[] = { 0xff, 0x25, ANY, ANY, ANY, ANY };
+	bool is_late = matches(bytes, size, header, ARRAY_SIZE(header));
+	size_t at = is_late ? CODE_PLT_BYTES : 0;
+
+	for (; at + ARRAY_SIZE(bound) <= size; at += is_late ? CODE_PLT_BYTES : 8) {
+		size_t skip =
+			size - at > sizeof(endbr64) && !memcmp(bytes + at, endbr64, sizeof(endbr64))
+				? sizeof(endbr64)
+				: 0;
+
+		if (is_late && !matches(bytes + at, size - at, late, ARRAY_SIZE(late)))
+			return false;
+		if (!is_late &&
+		    !matches(bytes + at + skip, size - at - skip, bound, ARRAY_SIZE(bound)))
+			return false;
+		if (skip) /* these are 16 bytes long */
+			at += 8;
+	}
+	*ret_late = is_late;
+	return size > 0;
 }
 
 static const struct sequence {

@@ -86,6 +86,7 @@ struct error *unwind_table_create(struct unwind_tables *t, const struct image *i
 void unwind_table_free(struct unwind_table *table)
 {
 	eh_index_destroy(table->index);
+	flow_destroy(table->flow);
 	free(table->compiled);
 	free(table);
 }

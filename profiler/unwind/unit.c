@@ -5,6 +5,9 @@
  */
 #include "profiler/unwind/unit.h"
 
+#include <elf.h>
+#include <string.h>
+
 #include "profiler/unwind/code.h"
 
 #define UNIT_BYTES (1ull << UNWIND_UNIT_SHIFT)
@@ -14,8 +17,13 @@
 /* Up to this many bytes between two FDEs are padding, which has the rule in front of it. */
 #define PADDING_BYTES 15
 
-/* How far code sequences that are looked for may reach over the edge of a unit. */
-#define SEQUENCE_REACH 256
+/* Code without entries is looked at as a whole; where that is too much, so far over the edges of
+ * the unit. */
+#define WHOLE_BYTES (1u << 20)
+#define REACH_BYTES 16384
+
+/* Of a symbol table, for each byte of code: nobody reads a large one for a few bytes. */
+#define SYMBOL_BYTES 1024
 
 struct writer {
 	struct unwind_table *table;
@@ -120,25 +128,94 @@ static void emit_framed(struct writer *w, uint64_t start, const struct code_matc
 	emit(w, start + m->popped, rule_above_sp(8));
 }
 
-/* The rows of code that is known by its bytes. */
-static void emit_known_code(struct writer *w, uint64_t start, uint64_t end)
+/* main(), as the program's entry stub knows it. */
+static uint64_t find_main(const struct image *img)
+{
+	uint64_t left = 0, entry = image_entry(img);
+	const uint8_t *bytes = image_at_vaddr(img, entry, &left);
+	size_t size = bytes ? code_entry_stub(bytes, left) : 0;
+
+	return size ? code_main(bytes, size, entry) : 0;
+}
+
+struct functions {
+	VEC(struct flow_function) all;
+};
+
+/* The functions that a symbol table names in [start, end). */
+static void add_symbols(const struct image_section *s, uint64_t start, uint64_t end,
+			struct functions *ret)
+{
+	for (size_t at = 0; s->data && at + sizeof(Elf64_Sym) <= s->size; at += sizeof(Elf64_Sym)) {
+		Elf64_Sym symbol;
+
+		memcpy(&symbol, s->data + at, sizeof(symbol));
+		if (ELF64_ST_TYPE(symbol.st_info) == STT_FUNC && symbol.st_value >= start &&
+		    symbol.st_value < end)
+			vec_push(&ret->all,
+				 ((struct flow_function){ symbol.st_value, symbol.st_size }));
+	}
+}
+
+static struct flow *follow(struct unwind_table *table, const uint8_t *bytes, size_t size,
+			   uint64_t start, bool is_whole)
+{
+	struct functions f = { 0 };
+	const struct image_section *s;
+	size_t n = image_sections(table->img, &s);
+	struct flow *flow;
+
+	vec_push(&f.all, ((struct flow_function){ find_main(table->img), 0 }));
+	for (size_t i = 0; i < n; i++)
+		if ((s[i].type == SHT_SYMTAB || s[i].type == SHT_DYNSYM) &&
+		    s[i].size / SYMBOL_BYTES <= size)
+			add_symbols(&s[i], start, start + size, &f);
+	flow = flow_create(bytes, size, start, is_whole, f.all.items, f.all.count);
+	vec_deinit(&f.all);
+	return flow;
+}
+
+/* What follows from the instructions of code without entries. That of a whole piece is kept for the
+ * next unit. */
+static struct flow *flow_of(struct unwind_table *table, const uint8_t *bytes, size_t size,
+			    uint64_t start, bool is_whole)
+{
+	if (!is_whole)
+		return follow(table, bytes, size, start, false);
+	if (!table->flow || table->flow_start != start) {
+		flow_destroy(table->flow);
+		table->flow = follow(table, bytes, size, start, true);
+		table->flow_start = start;
+	}
+	return table->flow;
+}
+
+/* The rows of code without entries: known by its bytes, or followed. */
+static void emit_bare_code(struct writer *w, uint64_t start, uint64_t end)
 {
 	uint64_t entry = image_entry(w->table->img), left = 0;
 	const uint8_t *bytes;
 	struct code_match m;
+	struct flow *flow;
 	size_t stub = 0;
+	bool is_whole;
 
-	start = MAX(start, w->low > SEQUENCE_REACH ? w->low - SEQUENCE_REACH : 0);
 	start = MAX(start, w->table->code_low);
-	end = MIN(MIN(end, w->high + SEQUENCE_REACH), w->table->code_high);
-	if (start >= end)
+	end = MIN(end, w->table->code_high);
+	if (start >= end || start >= w->high || end <= w->low)
 		return;
+	is_whole = end - start <= WHOLE_BYTES;
+	if (!is_whole) {
+		start = MAX(start, w->low > REACH_BYTES ? w->low - REACH_BYTES : 0);
+		end = MIN(end, w->high + REACH_BYTES);
+	}
 	bytes = image_at_vaddr(w->table->img, start, &left);
 	if (!bytes)
 		return;
 	left = MIN(left, end - start);
 	if (entry - start < left)
 		stub = code_entry_stub(bytes + (entry - start), left - (entry - start));
+	flow = flow_of(w->table, bytes, left, start, is_whole);
 	for (size_t from = 0; from < left; from = m.offset + m.size) {
 		bool found = code_find(bytes, left, from, &m);
 
@@ -148,6 +225,7 @@ static void emit_known_code(struct writer *w, uint64_t start, uint64_t end)
 						 .rule = UNWIND_RULE_STOP };
 			found = true;
 		}
+		flow_emit(flow, start + from, start + (found ? m.offset : left), emit, w);
 		if (!found)
 			break;
 		/* A handler returns to the first byte, and return addresses are looked up at the
@@ -158,6 +236,8 @@ static void emit_known_code(struct writer *w, uint64_t start, uint64_t end)
 			emit(w, start + m.offset - (m.rule == UNWIND_RULE_SIGNAL), m.rule);
 		emit(w, start + m.offset + m.size, UNWIND_RULE_INVALID);
 	}
+	if (!is_whole)
+		flow_destroy(flow);
 }
 
 /*
@@ -176,10 +256,42 @@ static void emit_clone(struct writer *w, uint64_t start)
 		emit(w, start + CODE_CLONE_SYSCALL, unwind_rule_pack(&r));
 }
 
+/* lld writes no entries for its PLT, and nobody does in static programs: the same that others
+ * write. */
+static bool emit_plt(struct writer *w, const struct image_section *s, uint64_t end)
+{
+	struct unwind_rule late = { .kind = UNWIND_RULE_PLT,
+				    .base = 7,
+				    .offset = (int64_t)CODE_PLT_PUSHED * 8 };
+	bool is_late;
+
+	if (!s->data || s->size > end - s->vaddr || !code_plt_section(s->data, s->size, &is_late) ||
+	    (is_late && s->vaddr % CODE_PLT_BYTES))
+		return false;
+	emit(w, s->vaddr, rule_above_sp(is_late ? 16 : 8));
+	if (is_late) {
+		emit(w, s->vaddr + CODE_PLT_HEADER, rule_above_sp(24));
+		emit(w, s->vaddr + CODE_PLT_BYTES, unwind_rule_pack(&late));
+	}
+	emit(w, s->vaddr + s->size, UNWIND_RULE_INVALID);
+	return true;
+}
+
+/* A section whose code is known by its name and form. */
+static bool emit_known_section(struct writer *w, const struct image_section *s, uint64_t end)
+{
+	if (!strcmp(s->name, ".init") || !strcmp(s->name, ".fini"))
+		return emit_init_section(w, s, end);
+	if (!strncmp(s->name, ".plt", 4) || !strcmp(s->name, ".iplt"))
+		return emit_plt(w, s, end);
+	return false;
+}
+
 /* The rows of what no FDE covers. Padding keeps the rule in front of it. */
 static void emit_gap(struct writer *w, uint64_t start, uint64_t end)
 {
-	static const char *const names[] = { ".init", ".fini" };
+	const struct image_section *sections;
+	size_t n = image_sections(w->table->img, &sections);
 
 	if (end <= start || end <= w->low)
 		return;
@@ -188,17 +300,17 @@ static void emit_gap(struct writer *w, uint64_t start, uint64_t end)
 	if (end - start <= PADDING_BYTES)
 		return;
 	emit(w, start, UNWIND_RULE_INVALID);
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		const struct image_section *s = image_find_section(w->table->img, names[i]);
+	for (size_t i = 0; i < n; i++) {
+		const struct image_section *s = &sections[i];
 
-		if (!s || s->vaddr < start || s->vaddr >= end)
+		if (!(s->flags & SHF_EXECINSTR) || s->vaddr < start || s->vaddr >= end)
 			continue;
-		emit_known_code(w, start, s->vaddr);
+		emit_bare_code(w, start, s->vaddr);
 		start = s->vaddr;
-		if (emit_init_section(w, s, end))
+		if (emit_known_section(w, s, end))
 			start += s->size;
 	}
-	emit_known_code(w, start, end);
+	emit_bare_code(w, start, end);
 }
 
 /* The CIE's own state; NULL where it is damaged. */

@@ -3,6 +3,7 @@
 #define CPROF_UNWIND_UNIT_H
 
 #include "profiler/unwind/cfa.h"
+#include "profiler/unwind/flow.h"
 #include "profiler/unwind/pool.h"
 
 #define UNIT_CIES 8
@@ -24,6 +25,8 @@ struct unwind_table {
 	uint64_t code_low, code_high; /* what may be code: of the sections, where there are any */
 	uint8_t *compiled;	      /* a flag a unit */
 	struct unit_cie cies[UNIT_CIES];
+	struct flow *flow; /* of the last code without entries that was looked at as a whole ... */
+	uint64_t flow_start;
 	bool follow_bx;
 	uint64_t rows, pool_words;
 	uint32_t units_compiled;

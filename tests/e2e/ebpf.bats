@@ -68,6 +68,17 @@ ADDS_UP='l["expected_samples"] > 0 and l["unaccounted_samples"] == 0 and l["prog
 	holds x.cprof 'f["deferred_cut_samples"] < h["samples"] / 4 and h["complete_percent"] > 75'
 }
 
+@test "code without unwind tables is followed by its instructions" {
+	cprof record -q -o x.cprof "$FIXTURES/bare" 2
+	holds x.cprof 'h["samples"] > 200 and h["complete_percent"] > 99'
+	cprof record -q --backend perf -o x.cprof "$FIXTURES/bare" 2
+	holds x.cprof 'h["samples"] > 200 and h["complete_percent"] > 99'
+	command -v musl-gcc >/dev/null || return 0
+	musl-gcc -O2 -static -o musl "$BATS_TEST_DIRNAME/../fixtures/bare.c"
+	cprof record -q -o x.cprof ./musl 2
+	holds x.cprof 'h["samples"] > 200 and h["complete_percent"] > 99'
+}
+
 @test "--debug-stacks: what the kernel program saw is what cprof sees, frame by frame" {
 	ln -s elsewhere stacks
 	cprof record -q -F 1999 --debug-stacks stacks -o x.cprof --stdout /dev/null \
