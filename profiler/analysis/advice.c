@@ -7,12 +7,11 @@ static const struct {
 	enum unwind_status status;
 	const char *words;
 } advice[] = {
-	{ UNWIND_ANON_NO_FP,
-	  "such code can only be followed by frame pointers: run Java with "
-	  "-XX:+PreserveFramePointer; LuaJIT and Lisps keep none" },
-	{ UNWIND_NO_TABLE,
-	  "Go programs are not unwound yet; a C or C++ program without tables was compiled with "
-	  "-fno-asynchronous-unwind-tables: leave that out" },
+	{ UNWIND_ANON_NO_FP, "such code can only be followed by frame pointers: run Java with "
+			     "-XX:+PreserveFramePointer; LuaJIT and Lisps keep none" },
+	{ UNWIND_NO_TABLE, "a C or C++ program without tables was compiled with "
+			   "-fno-asynchronous-unwind-tables: leave "
+			   "that out" },
 	{ UNWIND_INVALID_ROW,
 	  "mostly hand-written assembly and languages with stacks of their own (Haskell): the "
 	  "function itself is right, its callers are not known" },
@@ -27,7 +26,7 @@ void advice_add(const struct health *h, const char *indent, struct buf *out)
 		uint64_t count = h->by_status[advice[i].status];
 
 		if (count && count * 100 >= (h->whole + h->cut) * TELLING_PERCENT)
-			buf_printf(out, "%s%s: %s\n", indent,
-				   unwind_status_name(advice[i].status), advice[i].words);
+			buf_printf(out, "%s%s: %s\n", indent, unwind_status_name(advice[i].status),
+				   advice[i].words);
 	}
 }
