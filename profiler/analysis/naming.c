@@ -90,14 +90,21 @@ static void tell_trouble(struct naming *n, struct error *err)
 
 /* --- opening --- */
 
+static const char *root_path(const struct naming *n, uint32_t root)
+{
+	const char *name = intern_get(&n->r->strings, root);
+
+	return n->sources ? n->sources->find_root(n->sources->context, name) : name;
+}
+
 /* The roots under which the processes that mapped a file saw it. The last is ours. */
-static void find_roots(const struct recording *r, uint32_t file,
+static void find_roots(const struct naming *n, uint32_t file,
 		       const char *roots[static RECORDING_ROOTS_MAX + 2])
 {
 	size_t count = 0;
 
-	for (uint32_t root; (root = recording_root(r, file, (uint32_t)count)) != 0;)
-		roots[count++] = intern_get(&r->strings, root);
+	for (uint32_t root; (root = recording_root(n->r, file, (uint32_t)count)) != 0;)
+		roots[count++] = root_path(n, root);
 	roots[count++] = "";
 	roots[count] = NULL;
 }
@@ -109,7 +116,7 @@ static struct error *open_file(const struct naming *n, uint32_t id, struct symbo
 	const struct image *img = NULL;
 	const char *roots[RECORDING_ROOTS_MAX + 2];
 
-	find_roots(n->r, id, roots);
+	find_roots(n, id, roots);
 	if (n->sources)
 		img = n->sources->find_image(n->sources->context, id);
 	if (!img)
@@ -126,12 +133,12 @@ static struct error *open_kernel(const struct naming *n, struct symbol_module **
 	return NULL;
 }
 
-static struct error *open_perf_map(const struct recording *r, uint32_t process,
+static struct error *open_perf_map(const struct naming *n, uint32_t process,
 				   struct symbol_module **ret)
 {
-	const struct recording_process *p = &r->processes.items[process];
+	const struct recording_process *p = &n->r->processes.items[process];
 	struct error *err = symbol_module_perf_map(p->pid, p->ns_pid ? p->ns_pid : p->pid,
-						   intern_get(&r->strings, p->root), p->uid, ret);
+						   root_path(n, p->root), p->uid, ret);
 
 	/* Most programs that make code at run time write no map: that is no trouble. */
 	if (err && error_code_of(err) == ERR_NOT_FOUND) {
@@ -157,8 +164,7 @@ static struct error *open_module(const struct naming *n, uint32_t id, struct sym
 	case RECORDING_FILE_KERNEL:
 		return n->same_boot ? open_kernel(n, ret) : NULL;
 	case RECORDING_FILE_JIT:
-		return n->with_perf_maps && f->process ? open_perf_map(n->r, f->process, ret)
-						       : NULL;
+		return n->with_perf_maps && f->process ? open_perf_map(n, f->process, ret) : NULL;
 	case RECORDING_FILE_OTHER:
 	case RECORDING_FILE_SENTINEL:
 		break;

@@ -16,6 +16,9 @@ struct naming_sources {
 	/* The image of a file of the recording that is still open, borrowed; NULL: it is not. The
 	 * file may be gone from its folder. */
 	const struct image *(*find_image)(void *context, uint32_t file);
+	/* Where the files below a root folder of the recording can be reached, borrowed; it may be
+	 * gone by its own name. */
+	const char *(*find_root)(void *context, const char *name);
 	void *context;
 
 	const struct symbol_kernel *kernel; /* NULL: /proc/kallsyms is read */

@@ -392,6 +392,11 @@ bool capture_command_status(struct capture *c, bool block, int *ret_status)
 	return true;
 }
 
+const char *capture_root(const struct capture *c, const char *name)
+{
+	return proc_root_path(&c->model.roots, name);
+}
+
 const struct image *capture_image(const struct capture *c, uint32_t file)
 {
 	return proc_files_image(&c->model.files, file);

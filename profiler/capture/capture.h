@@ -132,6 +132,10 @@ bool capture_command_status(struct capture *c, bool block, int *ret_status);
  * capture_finish(). */
 const struct image *capture_image(const struct capture *c, uint32_t file);
 
+/* A path below which the files of a root folder of the recording are, also where its processes have
+ * ended; the name itself where nothing better is known. Borrowed. */
+const char *capture_root(const struct capture *c, const char *name);
+
 /* Frees a session, stopped or not; closes a writer that was not taken. Takes NULL. */
 void capture_destroy(struct capture *c);
 

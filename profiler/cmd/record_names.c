@@ -11,6 +11,11 @@ static const struct image *find_image(void *context, uint32_t file)
 	return capture_image(context, file);
 }
 
+static const char *find_root(void *context, const char *name)
+{
+	return capture_root(context, name);
+}
+
 static bool is_done(struct error *err)
 {
 	bool done = !err;
@@ -45,6 +50,7 @@ void record_embed_names(struct capture *c, struct recording_writer *w,
 	bool may_ask = is_done(kern_namer_open(&namer));
 	struct symbol_kernel kernel = { name_kernel, namer };
 	struct naming_sources sources = { .find_image = find_image,
+					  .find_root = find_root,
 					  .context = c,
 					  .kernel = may_ask ? &kernel : NULL };
 

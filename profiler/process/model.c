@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -18,22 +17,11 @@
 #define SHORT_NS	   50000000ull
 #define LATE_NS		   2000000000ull /* no sample comes so long after a thread's end */
 
-static uint64_t mount_namespace_of(const char *pid)
-{
-	char path[64];
-	struct stat st;
-
-	snprintf(path, sizeof(path), "/proc/%s/ns/mnt", pid);
-	return stat(path, &st) == 0 ? st.st_ino : 0;
-}
-
 void proc_model_init(struct proc_model *m, struct unwind_tables *tables,
 		     struct recording_writer *writer)
 {
-	*m = (struct proc_model){
-		.writer = writer,
-		.our_mnt_ns = mount_namespace_of("self"),
-	};
+	*m = (struct proc_model){ .writer = writer };
+	proc_roots_init(&m->roots);
 	proc_files_init(&m->files, tables, writer);
 }
 
@@ -50,6 +38,7 @@ void proc_model_deinit(struct proc_model *m)
 	vec_deinit(&m->free_threads);
 	map_deinit(&m->by_pid);
 	map_deinit(&m->by_tid);
+	proc_roots_deinit(&m->roots);
 	proc_files_deinit(&m->files);
 }
 
@@ -413,7 +402,9 @@ static void exec_process(struct proc_model *m, uint32_t thread)
 	p->space = proc_space_create();
 	p->epoch = ++m->last_epoch;
 	p->was_execed = true;
-	p->identity_known = false;
+	p->identity_known =
+		false; /* what runs another user's programs, or in another root, execs */
+	p->was_recorded_unknown = p->id != 0;
 	p->scan_ns = 0;
 	p->jit_file = 0;
 	map_deinit(&p->recorded);
@@ -624,9 +615,9 @@ static uint32_t number_after(const char *text, const char *key, bool last)
  */
 static void identify(struct proc_model *m, struct proc_process *p)
 {
-	char path[64], pid[16], *status;
+	char path[64], *status;
 	struct error *err;
-	uint64_t mnt;
+	const char *root;
 
 	p->identity_known = true;
 	if (!p->live_threads)
@@ -640,14 +631,8 @@ static void identify(struct proc_model *m, struct proc_process *p)
 	p->uid = number_after(status, "\nUid:", false);
 	p->ns_pid = number_after(status, "\nNSpid:", true);
 	free(status);
-	snprintf(pid, sizeof(pid), "%u", p->pid);
-	mnt = mount_namespace_of(pid);
-	if (mnt && mnt != m->our_mnt_ns) {
-		snprintf(path, sizeof(path), "/proc/%u/root", p->pid);
-		p->root = intern_name(m, path);
-	} else {
-		p->root = 0;
-	}
+	root = proc_root_of(&m->roots, p->pid);
+	p->root = root ? intern_name(m, root) : 0;
 }
 
 /* Its parent is in the recording, or unknown. */
@@ -667,11 +652,13 @@ static void record_process(struct proc_model *m, struct proc_process *p)
 
 /* Reads who it is, if that is not known yet. A short program is not asked: it is taken for its
  * parent's kin, until it has run for a while. */
-static void find_identity(struct proc_model *m, struct proc_process *p)
+static void find_identity(struct proc_model *m, struct proc_process *p, bool insists)
 {
 	uint32_t uid = p->uid, ns_pid = p->ns_pid, root = p->root;
 
-	if (p->identity_known || (p->parent != NONE && m->asked_ns < p->start_ns + SHORT_NS))
+	bool is_short = p->parent != NONE && m->asked_ns < p->start_ns + SHORT_NS;
+
+	if (p->identity_known || (is_short && !insists))
 		return;
 	identify(m, p);
 	if (!p->id)
@@ -692,7 +679,7 @@ static uint32_t process_id(struct proc_model *m, uint32_t process)
 	VEC(uint32_t) line = { 0 };
 
 	if (!p->id || p->was_recorded_unknown)
-		find_identity(m, p);
+		find_identity(m, p, false);
 	/* No recursion: where each forks the next, a line of descent has any length. The limit is
 	 * for a circle, which lost records and numbers that come back can make. */
 	for (uint32_t i = process;
@@ -731,6 +718,9 @@ uint32_t proc_model_comm_of(struct proc_model *m, uint32_t process)
 
 static uint32_t jit_file(struct proc_model *m, uint32_t process)
 {
+	/* its names are in a file of its user, called by its own number, in its root */
+	find_identity(m, proc_process_at(m, process), true);
+
 	uint32_t id = process_id(m, process);
 	struct proc_process *p = proc_process_at(m, process);
 

@@ -14,6 +14,7 @@
 
 #include "base/map.h"
 #include "profiler/process/file.h"
+#include "profiler/process/root.h"
 #include "profiler/process/space.h"
 
 struct proc_process {
@@ -65,7 +66,7 @@ struct proc_model {
 	struct map by_pid, by_tid; /* the latest ones of a number, forgotten or not */
 	struct proc_files files;
 	struct recording_writer *writer;
-	uint64_t our_mnt_ns;
+	struct proc_roots roots;
 	uint64_t live_threads;
 	uint32_t last_epoch, last_serial;
 

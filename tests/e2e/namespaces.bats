@@ -160,6 +160,30 @@ processes() { cut -d';' -f1 "$1" | sort -u; }
 	grep -q "ok  *-a, --cgroup  *-a and --cgroup" doctor
 }
 
+@test "code made at run time has its names, wherever its program sees the file with them, also when it has ended" {
+	cp "$FIXTURES/jitted" .
+	mkdir -p jail/tmp && cp jitted jail/
+	own_tmp='mount -t tmpfs none "$0" && cp jitted "$0" && mount --move "$0" /tmp && exec /tmp/jitted 1'
+	mkdir own
+	cprof record -q -o namespace.folded unshare --mount --pid --fork --kill-child sh -c "$own_tmp" "$PWD/own"
+	cprof record -q -o root.folded chroot jail /jitted 1
+	chmod -R a+rx .
+	cprof record -q -o user.folded sh -c 'echo $$ >number
+		exec setpriv --reuid 65534 --regid 65534 --clear-groups ./jitted 1'
+	rm "/tmp/perf-$(cat number).map"
+	inside cprof record -q -o inside.folded unshare --mount --pid --fork --kill-child sh -c "$own_tmp" "$PWD/own"
+	./jitted 600 &
+	outside=$!
+	until [ -e /tmp/perf-$outside.map ]; do sleep 0.1; done
+	cprof record -q -p $outside --duration 0.5 -o here.folded
+	rm /tmp/perf-$outside.map
+	for name in namespace root user inside here; do
+		head -3 $name.folded
+		grep -q '^jitted;.*;main;jitted_loop' $name.folded
+		! grep -q 'main;\[jit\]' $name.folded
+	done
+}
+
 @test "/proc of another pid namespace, or none: refused, and nothing was run" {
 	for backend in ebpf perf; do
 		run unshare --pid --fork cprof record --backend $backend -o x.cprof -- touch ran
