@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "profiler/bpf/freeze.h"
 #include "profiler/bpf/sampler.h"
 #include "profiler/perf/explain.h"
 
@@ -52,6 +53,7 @@ void kern_limits_read(struct kern_limits *ret, bool probe)
 		.jit = read_setting("/proc/sys/net/core/bpf_jit_enable"),
 		.has_btf = access("/sys/kernel/btf/vmlinux", R_OK) == 0,
 		.has_loop = -1,
+		.may_freeze = kern_may_freeze(),
 	};
 	pev_limits_read(&ret->perf);
 	if (probe)
@@ -127,6 +129,17 @@ static struct error *explain_capabilities(const struct kern_limits *l)
 			  "doctor` says how to give the two capabilities in place of root");
 }
 
+struct error *kern_explain_freeze(void)
+{
+	struct error *err =
+		error_new(ERR_UNSUPPORTED,
+			  "this kernel may freeze when a BPF program reads a stack in an interrupt "
+			  "(Linux 5.19 to 6.1.35, 6.2, 6.3 to 6.3.9, with hardened usercopy)");
+
+	return error_hint(err, "6.1.36, 6.3.10, 6.4 and newer are mended; if your distribution has "
+			       "mended this one, --backend ebpf");
+}
+
 static struct error *explain_kernel(const struct kern_limits *l)
 {
 	struct error *err;
@@ -158,7 +171,7 @@ static struct error *explain_kernel(const struct kern_limits *l)
 		err = error_new(ERR_UNSUPPORTED, "this kernel's BPF has no loops (bpf_loop)");
 		return error_hint(err, "Linux 5.17 and newer have them");
 	}
-	return NULL;
+	return l->may_freeze ? kern_explain_freeze() : NULL;
 }
 
 struct error *kern_explain_limits(const struct kern_limits *l)

@@ -21,10 +21,14 @@ struct kern_limits {
 	int jit;		   /* net.core.bpf_jit_enable; PEV_UNKNOWN */
 	bool has_btf;		   /* the kernel describes its types */
 	int has_loop;		   /* bpf_loop: 1 yes, 0 no, negative: not found out */
+	bool may_freeze;	   /* freeze.h */
 };
 
 /* With `probe`, loads a program of one instruction to find out has_loop. */
 void kern_limits_read(struct kern_limits *ret, bool probe);
+
+/* Of a kernel that may freeze. Pure. */
+struct error *kern_explain_freeze(void) MUST_USE;
 
 /* What keeps the backend from running here whatever is tried; NULL: nothing known. Pure. */
 struct error *kern_explain_limits(const struct kern_limits *l) MUST_USE;

@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "profiler/bpf/bridge.h"
 #include "profiler/bpf/explain.h"
+#include "profiler/bpf/freeze.h"
 #include "profiler/process/memory.h"
 #include "profiler/process/namespace.h"
 
@@ -308,6 +309,8 @@ static struct error *load(struct kern_sampler *s, const struct kern_options *o)
 	s->possible = kern_cpus_possible();
 	s->in_pid_namespace = proc_in_pid_namespace();
 	s->ring_bytes = o->ring_bytes ? o->ring_bytes : kern_ring_bytes(s->possible);
+	if (!o->may_freeze && kern_may_freeze())
+		return kern_explain_freeze();
 	kern_object_take_words();
 	kern_object_forget_words();
 	TRY(check_memory(s->ring_bytes, s->possible));

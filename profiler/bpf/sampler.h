@@ -36,6 +36,7 @@ struct kern_options {
 	enum kern_target target;
 	const char *cgroup;  /* of CGROUP: the folder of the group, of a cgroup2 file system */
 	bool user_only;	     /* no kernel frames */
+	bool may_freeze;     /* also on kernels that this may freeze (freeze.h) */
 	bool debug_stacks;   /* every sample carries its registers and stack, beside what the kernel
 				made of them */
 	bool count_only;     /* runs a program that counts its entries as filtered, and no more: the

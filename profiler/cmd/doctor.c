@@ -1,7 +1,8 @@
 /*
  * `cprof doctor`: what this machine allows, and what to do about what it does not. Events are
  * really opened, as a recording would open them; no version and no name of a distribution is
- * compared. Each check is a function in the table at the end that fills in one finding.
+ * compared (but for one bug of some kernels, which cannot be tried: profiler/bpf/freeze.h). Each
+ * check is a function in the table at the end that fills in one finding.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -463,7 +464,7 @@ static void add_obstacles(const struct machine *m, struct finding *f)
 	struct kern_limits good = {
 		.perf = m->limits, .call_errno = EINVAL, .has_btf = true, .has_loop = 1, .jit = 1
 	};
-	struct kern_limits only[5];
+	struct kern_limits only[6];
 	bool is_contained = false; /* what lifts the filter gives the capabilities, too */
 
 	good.perf.call_errno = EINVAL;
@@ -480,6 +481,7 @@ static void add_obstacles(const struct machine *m, struct finding *f)
 	only[3].has_btf = m->kern.has_btf;
 	only[4].jit = m->kern.jit;
 	only[4].has_loop = m->kern.has_loop;
+	only[5].may_freeze = m->kern.may_freeze;
 	for (size_t i = 0; i < ARRAY_SIZE(only); i++) {
 		struct error *err = kern_explain_limits(&only[i]);
 

@@ -3,6 +3,7 @@
 #include "tests/unit/unit.h"
 
 #include "profiler/bpf/explain.h"
+#include "profiler/bpf/freeze.h"
 
 #define CAP(cap) (UINT64_C(1) << PEV_CAP_##cap)
 
@@ -123,6 +124,46 @@ static void kernels_that_cannot(void **state)
 	assert_null(kern_explain_limits(&l));
 }
 
+static void kernels_that_may_freeze(void **state)
+{
+	static const struct {
+		struct kern_version v;
+		bool may;
+	} cases[] = {
+		{ { "5.15.0-91-generic", "", "Ubuntu 5.15.0-91.101-generic 5.15.131", "" }, false },
+		{ { "5.19.0", "", "", "" }, true },
+		{ { "6.0.19", "", "", "" }, true },
+		{ { "6.1.25-37.47.amzn2023.x86_64", "", "", "" }, true },
+		{ { "6.1.35", "", "", "" }, true },
+		{ { "6.1.36", "", "", "" }, false },
+		{ { "6.1.0-50-cloud-amd64", "#1 SMP PREEMPT_DYNAMIC Debian 6.1.176-1 (2026-11-01)",
+		    "", "" },
+		  false },
+		{ { "6.1.0-9-amd64", "#1 SMP PREEMPT_DYNAMIC Debian 6.1.27-1 (2023-05-08)", "",
+		    "" },
+		  true },
+		{ { "6.2.0-39-generic", "#40~22.04.1-Ubuntu SMP",
+		    "Ubuntu 6.2.0-39.40~22.04.1-generic 6.2.16", "" },
+		  true },
+		{ { "6.2.16", "", "", "CONFIG_X=y\n# CONFIG_HARDENED_USERCOPY is not set\n" },
+		  false },
+		{ { "6.2.16", "", "", "CONFIG_HARDENED_USERCOPY=y\n" }, true },
+		{ { "6.3.9", "", "", "" }, true },
+		{ { "6.3.10", "", "", "" }, false },
+		{ { "6.4.0-rc1", "", "", "" }, false },
+		{ { "6.18.44-fc", "#1 SMP PREEMPT_DYNAMIC", "", "" }, false },
+		{ { "7.0", "", "", "" }, false },
+		{ { "odd", "", "", "" }, false },
+	};
+	struct kern_limits l = root;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		if (kern_version_may_freeze(&cases[i].v) != cases[i].may)
+			fail_msg("%s", cases[i].v.release);
+	l.may_freeze = true;
+	expect(kern_explain_limits(&l), ERR_UNSUPPORTED, "may freeze", "6.1.36");
+}
+
 static void perf_events_are_needed_too(void **state)
 {
 	struct kern_limits l = root;
@@ -162,6 +203,7 @@ int main(void)
 		cmocka_unit_test(missing_capabilities_are_named),
 		cmocka_unit_test(a_filter_is_told_from_a_missing_capability),
 		cmocka_unit_test(kernels_that_cannot),
+		cmocka_unit_test(kernels_that_may_freeze),
 		cmocka_unit_test(perf_events_are_needed_too),
 		cmocka_unit_test(failures_have_a_cure),
 	};

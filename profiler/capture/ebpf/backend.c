@@ -40,6 +40,7 @@ static struct error *ebpf_open(struct capture *c, const struct capture_options *
 		.target = target_of(o->target),
 		.cgroup = o->cgroup,
 		.user_only = o->user_only,
+		.may_freeze = o->backend != NULL, /* it was asked for by name */
 		.debug_stacks = o->debug_stacks != NULL,
 		.ring_bytes = o->ring_bytes,
 	};
