@@ -87,6 +87,16 @@ bool ebpf_has_last(struct capture *c, uint32_t pid, uint32_t tid)
 	return find_last(&ebpf_of(c)->asides, pid, tid) != NULL;
 }
 
+void ebpf_forget_last(struct capture *c, uint32_t tid)
+{
+	struct ebpf_asides *a = &ebpf_of(c)->asides;
+	uint64_t number = a->by_tid[tid % EBPF_LASTS];
+
+	if (number > a->lasts_shed + a->lasts_taken &&
+	    a->lasts.items[number - 1 - a->lasts_shed].tid == tid)
+		a->by_tid[tid % EBPF_LASTS] = 0;
+}
+
 /* --- the later ones --- */
 
 void ebpf_hold(struct capture *c, uint32_t ring, const struct kern_sample *sample,

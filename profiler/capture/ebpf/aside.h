@@ -62,4 +62,7 @@ const struct ebpf_walk *ebpf_last_of(struct capture *c, uint32_t pid, uint32_t t
 
 bool ebpf_has_last(struct capture *c, uint32_t pid, uint32_t tid);
 
+/* The number is another thread's, or program's, from now on. */
+void ebpf_forget_last(struct capture *c, uint32_t tid);
+
 #endif

@@ -163,6 +163,7 @@ static void handle_fork(struct capture *c, const struct pev_record *r)
 {
 	uint32_t known;
 
+	ebpf_forget_last(c, r->tid);
 	end_threads_of(c, r->pid != r->task.ppid ? r->pid : 0, r->tid);
 	known = map_find(&c->model.by_pid, r->pid);
 	/* a number that comes back: of a process that ended, or whose end was lost */
@@ -186,8 +187,10 @@ static void handle_comm(struct capture *c, const struct pev_record *r)
 		return;
 	if (!r->comm.is_exec && map_find(&c->model.by_tid, r->tid) == MAP_NONE)
 		return; /* a thread that is no target */
-	if (r->comm.is_exec)
+	if (r->comm.is_exec) {
+		ebpf_forget_last(c, r->pid);
 		end_threads_of(c, r->pid, r->tid);
+	}
 	proc_model_comm(&c->model, r->pid, r->tid, r->comm.name, r->comm.is_exec, r->time);
 	if (!r->comm.is_exec)
 		return;
