@@ -226,3 +226,174 @@ while __import__('time').time() < end: gdb.execute('stepi', to_string=True)" -ex
 	! grep -q 'is left as' said
 	[ "$(wc -l <recorded.out)" = 5 ]
 }
+
+@test "a seccomp filter is told apart from a lack of permission, with the flags to give" {
+	refused() { # WORDS... -- MESSAGE...
+		local words=()
+		while [ "$1" != -- ]; do words+=("$1"); shift; done
+		shift
+		run "${words[@]}" -o y.cprof -- touch ran
+		[ "$status" != 77 ] || skip "this machine lets nobody set a seccomp filter"
+		echo "$output"
+		[ "$status" -eq 1 ] && [ ! -e ran ] && [ ! -e y.cprof ]
+		for message; do [[ $output == *"$message"* ]]; done
+	}
+	both="$FIXTURES/no_perf 1 $FIXTURES/no_perf bpf 1"
+	refused $both cprof record -- "a seccomp filter" "--cap-add PERFMON --security-opt seccomp=unconfined"
+	refused $both cprof record --backend ebpf -- "refuses bpf" "--cap-add BPF --cap-add PERFMON --security-opt seccomp=unconfined"
+	refused "$FIXTURES/no_perf" 1 cprof record --backend ebpf -- "refuses perf_event_open" "seccomp=unconfined"
+	# no PMU is no lack of permission
+	refused cprof record -e no-such-event -- "no-such-event"
+	[[ $output != *paranoid* ]]
+	make_open "$FIXTURES/no_perf"
+	refused as_capable ./no_perf 1 ./cprof record -- "a seccomp filter"
+	[[ $output != *paranoid* ]]
+}
+
+@test "a full ring: what is lost is counted, and what to do is said; the program does not wait" {
+	for _ in 1 2 3; do
+		cprof record --backend ebpf -F 4999 -o x.cprof --stdout recorded.out "$FIXTURES/deep" 400 2 2>said &
+		recorder=$!
+		until [ -s x.cprof ]; do sleep 0.05; done
+		sleep 0.3
+		kill -STOP $recorder
+		sleep 1.5
+		kill -CONT $recorder
+		wait $recorder
+		holds x.cprof 'h["samples"] > 5 and l["lost_samples"] == f["lost_samples"]'
+		# of a machine that gave the program no time there is nothing to lose
+		! holds x.cprof 'f["lost_samples"] > 0' || break
+	done
+	cat said
+	holds x.cprof 'f["lost_samples"] > 0'
+	grep -q 'samples were lost: .*a lower -F leaves more room' said
+	[ "$(cat recorded.out)" -ge 1 ]
+}
+
+@test "a slow disk, slow files: nothing is lost, and the program does not wait" {
+	cat >slow.c <<-'C'
+		#include <dlfcn.h>
+		#include <errno.h>
+		#include <stdarg.h>
+		#include <string.h>
+		#include <unistd.h>
+		static void nap(void)
+		{
+			if (!strcmp(program_invocation_short_name, "cprof"))
+				usleep(150000);
+		}
+		ssize_t write(int fd, const void *bytes, size_t n)
+		{
+			if (fd > 2 && n > 8)
+				nap();
+			return ((ssize_t (*)(int, const void *, size_t))dlsym(RTLD_NEXT, "write"))(fd, bytes, n);
+		}
+		int open(const char *path, int flags, ...)
+		{
+			va_list rest;
+			va_start(rest, flags);
+			int mode = va_arg(rest, int);
+			if (strstr(path, "/map_files/") || strstr(path, "/root/"))
+				nap();
+			return ((int (*)(const char *, int, ...))dlsym(RTLD_NEXT, "open"))(path, flags, mode);
+		}
+	C
+	cc -D_GNU_SOURCE -O2 -shared -fPIC -o slow.so slow.c -ldl
+	[[ $CPROF_BUILD != *asan* ]] || skip "the sanitizer wants to be the first library"
+	unharmed -F 1999 -- "$FIXTURES/odd" vdso
+	holds x.cprof 'h["samples"] > 50'
+	LD_PRELOAD=$PWD/slow.so cprof record -q --backend ebpf -F 1999 -o y.cprof --stdout recorded.out \
+		/usr/bin/env -u LD_PRELOAD "$FIXTURES/odd" vdso && false
+	cmp alone.out recorded.out
+	holds y.cprof 'h["samples"] > 50 and f["deferred_samples"] > 20 and f["lost_samples"] == 0 and h["complete_percent"] > 95'
+}
+
+@test "a file system that answers late: stacks are finished when it does" {
+	[ "$(id -u)" = 0 ] && [ -e /dev/fuse ] || skip "needs root and /dev/fuse"
+	mkdir files
+	"$BATS_TEST_DIRNAME/../support/slow_files.py" "$FIXTURES/deep" "$PWD/files" 1.5 >mounting 2>&1 &
+	server=$!
+	for _ in $(seq 100); do [ ! -x files/program ] || break; sleep 0.1; done
+	[ -x files/program ] || skip "no FUSE file system can be mounted: $(cat mounting)"
+	files/program 30 3.5 >recorded.out &
+	pid=$!
+	until grep -q program /proc/$pid/comm; do sleep 0.05; done
+	sleep 0.3
+	touch files.slow
+	cprof record -q -F 999 -p $pid --duration 1 -o x.cprof || failed=1
+	rm files.slow
+	wait $pid || failed=1
+	umount files
+	wait $server
+	[ -z "$failed" ]
+	[ "$(cat recorded.out)" -gt 1 ]
+	holds x.cprof 'h["samples"] > 50 and f["lost_samples"] == 0 and h["complete_percent"] > 95 and f["deferred_samples"] > 20'
+}
+
+@test "another clock: in a time namespace" {
+	for offset in 100000 -1000; do
+		unshare --time --fork --monotonic $offset true 2>/dev/null || skip "no time namespaces here"
+		unshare --time --fork --monotonic $offset \
+			cprof record -q --backend ebpf -o x.cprof --stdout recorded.out "$FIXTURES/deep" 30 0.5
+		holds x.cprof 'h["samples"] > 50 and h["complete_percent"] > 95 and f["lost_samples"] == 0'
+		holds x.cprof '0.3e9 < f["elapsed_ns"] < 60e9'
+	done
+}
+
+@test "32-bit code: its time is shown, and that its stacks are not seen" {
+	cat >m32.c <<-'C'
+		static unsigned result = 1;
+		static int call(int n, int a, const char *b, int c)
+		{
+			__asm__ volatile("int $0x80" : "+a"(n) : "b"(a), "c"(b), "d"(c) : "memory");
+			return n;
+		}
+		void _start(void)
+		{
+			for (int i = 0; i < 300000000; i++)
+				result = result * 1664525u + 1013904223u;
+			call(4, 1, result == 1 ? "odd\n" : "sum\n", 4);
+			call(1, 7, 0, 0);
+		}
+	C
+	cc -m32 -O2 -nostdlib -static -fno-pie -no-pie -o m32 m32.c 2>/dev/null || skip "no 32-bit compiler"
+	./m32 >/dev/null && false || [ $? = 7 ] || skip "no 32-bit programs run here"
+	unharmed -- ./m32
+	holds x.cprof 's["compat32"] > 50'
+	grep -q 'compat32: 32-bit code' said
+}
+
+@test "more runnable threads than CPUs by far: the samples are the CPU time, and the ledger adds up" {
+	for _ in $(seq 12); do
+		"$FIXTURES/burn" 1000 >/dev/null &
+		started+=($!)
+	done
+	cprof record -q --backend ebpf -o x.cprof --stdout recorded.out "$FIXTURES/odd" strict && false
+	[ $? = 7 ]
+	kill "${started[@]}"
+	started=()
+	holds x.cprof 'h["complete_percent"] > 95 and f["lost_samples"] == 0'
+	holds x.cprof '0.8 < h["samples"] / 997 * 1e9 / (f["target_user_ns"] + f["target_system_ns"]) < 1.25'
+}
+
+@test "targets that end while they are looked for, and before they are attached to" {
+	cp "$FIXTURES/deep" brief
+	(while :; do ./brief 5 0.02 >/dev/null; done) &
+	started+=($!)
+	for _ in $(seq 8); do
+		run cprof record -p brief --duration 0.1 -o x.cprof
+		echo "$output"
+		[ "$status" -eq 0 ] || [[ $output == *"have ended"* || $output == *"there is no process"* ||
+			$output == *"no process is called"* || $output == *brief* ]]
+		[ "$status" -le 1 ]
+	done
+}
+
+@test "a program that becomes a daemon is followed with --wait-all, and said to run on without" {
+	unharmed -- sh -c "exec '$FIXTURES/odd' daemon one"
+	grep -q '1 process that the command started runs on; --wait-all' said
+	cprof record -q --backend ebpf --wait-all -o x.cprof "$FIXTURES/odd" daemon two
+	holds x.cprof 'h["samples"] > 50 and h["complete_percent"] > 95'
+	for _ in $(seq 100); do [ ! -s one ] || break; sleep 0.1; done
+	cmp one two
+}
