@@ -169,6 +169,16 @@ failed:
 	_exit(errnum == ENOENT ? 127 : 126);
 }
 
+static struct error *cannot_fork(int errnum)
+{
+	struct error *err = error_errno(errnum, "cannot start a process");
+
+	if (errnum == EAGAIN)
+		return error_hint(err, "there are as many as this user, or this control group, may "
+				       "have: `ulimit -u`, pids.max");
+	return err;
+}
+
 struct error *launch_fork(const struct capture_command *command, struct launch *ret,
 			  int *ret_exit_status)
 {
@@ -207,7 +217,7 @@ struct error *launch_fork(const struct capture_command *command, struct launch *
 	if (ret->pid < 0) {
 		ret->pid = 0;
 		launch_deinit(ret);
-		return error_errno(errnum, "cannot fork");
+		return cannot_fork(errnum);
 	}
 	ret->pidfd = (int)syscall(SYS_pidfd_open, ret->pid, 0);
 	if (ret->pidfd >= 0)

@@ -397,3 +397,54 @@ while __import__('time').time() < end: gdb.execute('stepi', to_string=True)" -ex
 	for _ in $(seq 100); do [ ! -s one ] || break; sleep 0.1; done
 	cmp one two
 }
+
+@test "limits: as few descriptors, processes and lockable bytes as there are, in words" {
+	make_open "$FIXTURES/deep"
+	run as_capable prlimit --memlock=0:0 ./cprof record --backend ebpf -o x.cprof --stdout out.txt ./deep 30 0.3
+	echo "$output"
+	[ "$status" -eq 0 ] && [ "$(cat out.txt)" -ge 1 ]
+	rm x.cprof
+	run as_capable prlimit --nofile=40:40 ./cprof record --backend ebpf -o x.cprof ./deep 30 0.3
+	[ "$status" -eq 1 ]
+	[[ $output == *"too few file descriptors: cprof may open 40"*"ulimit -n"* ]]
+	run as_capable prlimit --nproc=0:0 ./cprof record --backend ebpf -o x.cprof ./deep 30 0.3
+	echo "$output"
+	[ "$status" -eq 1 ]
+	[[ $output == *"ulimit -u"* ]]
+	[ ! -e x.cprof ]
+}
+
+@test "stripped programs, without section headers, with garbage for a symbol table" {
+	mkdir bad
+	cp "$FIXTURES/deep" bad/stripped && strip bad/stripped
+	# the table of section headers lies behind the file's end; symbols and their names are garbage
+	python3 - "$FIXTURES/deep" <<-'END'
+		import os, random, struct, sys
+		elf = open(sys.argv[1], "rb").read()
+		table, = struct.unpack_from("<Q", elf, 0x28)
+		size, count = struct.unpack_from("<HH", elf, 0x3A)
+		headless = bytearray(elf)
+		struct.pack_into("<Q", headless, 0x28, 1 << 60)
+		garbage = bytearray(elf)
+		for i in range(count):
+		    _, kind, _, _, offset, length = struct.unpack_from("<IIQQQQ", elf, table + i * size)
+		    if kind in (2, 3):  # SHT_SYMTAB, SHT_STRTAB
+		        garbage[offset : offset + length] = random.Random(i).randbytes(length)
+		# what the dynamic linker needs stays: symbols and names that are loaded
+		first = struct.unpack_from("<Q", elf, 0x20)[0]
+		loaded = struct.unpack_from("<H", elf, 0x38)[0]
+		for i in range(loaded):
+		    kind, _, offset, _, _, length = struct.unpack_from("<IIQQQQ", elf, first + 56 * i)
+		    if kind == 1:
+		        garbage[offset : offset + length] = elf[offset : offset + length]
+		for name, data in ("headless", headless), ("garbage", garbage), ("short", elf[:table - 100]):
+		    open("bad/" + name, "wb").write(data)
+		    os.chmod("bad/" + name, 0o755)
+	END
+	for name in stripped headless garbage short; do
+		cprof record -q --backend ebpf -F 1999 -o x.cprof -o x.svg --stdout recorded.out bad/$name 30 0.2
+		[ "$(cat recorded.out)" -ge 1 ]
+		holds x.cprof 'h["samples"] > 10 and h["complete_percent"] > 90'
+		xmllint --noout x.svg
+	done
+}
