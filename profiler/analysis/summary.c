@@ -157,8 +157,10 @@ static double percent_of(uint64_t part, uint64_t all)
 }
 
 /* Of the whole machine: how much of it was at work. */
-static void add_load(const struct recording *r, const char *indent, struct buf *out)
+static void add_load(const struct recording *r, const struct health *h, const char *indent,
+		     struct buf *out)
 {
+	uint64_t kernel_threads = h->by_status[UNWIND_KTHREAD];
 	struct account a;
 
 	account_of(r, &a);
@@ -167,6 +169,9 @@ static void add_load(const struct recording *r, const char *indent, struct buf *
 	buf_printf(out, "%sthe CPUs were busy %.1f %% of the time, idle %.1f %%", indent,
 		   percent_of(a.emitted + a.filtered + a.lost, a.expected),
 		   percent_of(a.idle + a.idle_unseen, a.expected));
+	if (kernel_threads)
+		buf_printf(out, "; kernel threads took %.1f %%",
+			   percent_of(kernel_threads, a.expected));
 	if (a.filtered)
 		buf_printf(out, "; %.1f %% outside of cprof's pid namespace",
 			   percent_of(a.filtered, a.expected));
@@ -558,7 +563,7 @@ void summary_health(const struct recording *r, const char *indent, struct buf *o
 	add_samples_line(r, &h, out);
 	add_off_time(r, indent, out);
 	add_backend(r, indent, out);
-	add_load(r, indent, out);
+	add_load(r, &h, indent, out);
 	if (h.whole + h.cut) {
 		buf_printf(out, "%scomplete ", indent);
 		health_add_percent(out, &h);

@@ -137,6 +137,8 @@ static struct error *start_all(struct capture *c, const struct capture_options *
 	TRY(pev_find_kind(o->event ? o->event : "cpu-clock", &kind));
 	choose_period(c, o, kind, &asked_hz);
 	TRY(backend_open(c, o, kind));
+	if (o->target == CAPTURE_CGROUP)
+		c->cgroup = open(o->cgroup, O_DIRECTORY | O_PATH | O_CLOEXEC);
 	c->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (c->wake < 0)
 		return error_errno(errno, "cannot make an eventfd");
@@ -165,6 +167,7 @@ struct error *capture_start(const struct capture_options *o, struct capture **re
 	c->is_switched = o->is_switched;
 	c->is_off = o->delay_ns == CAPTURE_DELAY_ENDLESS;
 	c->wake = -1;
+	c->cgroup = -1;
 	c->launch = (struct launch){ .go = -1, .failed = -1, .pidfd = -1 };
 	*ret_exit_status = 1;
 	err = start_all(c, o, ret_exit_status);
@@ -231,6 +234,13 @@ uint64_t session_elapsed_ns(const struct capture *c)
 	return c->start_ns ? until - c->start_ns - session_off_ns(c) : 0;
 }
 
+/* What had its folder is nobody's any more. */
+static bool cgroup_is_gone(const struct capture *c)
+{
+	return c->cgroup >= 0 && faccessat(c->cgroup, "cgroup.procs", F_OK, 0) != 0 &&
+	       (errno == ENOENT || errno == ENODEV);
+}
+
 /* Those that were asked for, while nothing tells of them. */
 static bool targets_have_ended(const struct capture *c)
 {
@@ -254,7 +264,7 @@ static bool is_over(struct capture *c)
 	if (!c->start_ns && c->target == CAPTURE_COMMAND)
 		return launch_has_ended(&c->launch, false);
 	if (c->target == CAPTURE_ALL || c->target == CAPTURE_CGROUP)
-		return false;
+		return cgroup_is_gone(c);
 	if (!c->start_ns)
 		return targets_have_ended(c);
 	return c->wait_all ? c->live_threads == 0 : c->live_targets == 0;
@@ -421,6 +431,7 @@ void capture_destroy(struct capture *c)
 	vec_deinit(&c->before);
 	vec_deinit(&c->walk.waiting);
 	fd_cleanup(&c->wake);
+	fd_cleanup(&c->cgroup);
 	error_free(c->error);
 	free(c);
 }

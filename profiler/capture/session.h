@@ -80,6 +80,7 @@ struct capture {
 	uint64_t frequency_hz, period;
 	uint64_t delay_ns, duration_ns;
 	bool wait_all;
+	int cgroup; /* its folder, where one is recorded; else -1 */
 	bool is_switched, is_off;      /* by capture_switch() */
 	uint64_t off_since_ns, off_ns; /* of sampling; 0: it is on; until it was on again */
 	uint16_t event;		       /* in the recording */

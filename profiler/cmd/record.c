@@ -473,6 +473,13 @@ static void say_fast(const struct record *r)
 			(unsigned long long)r->frequency_hz, HEALTH_RATE_MAX);
 }
 
+static void say_empty(const struct record *r)
+{
+	if (!r->quiet && r->group.folder && proc_cgroup_is_empty(r->group.folder))
+		fprintf(stderr, "cprof: no process is in the control group %s yet\n",
+			r->group.name);
+}
+
 /* Where nothing but the user ends it. */
 static void say_endless(const struct record *r)
 {
@@ -669,6 +676,7 @@ static struct error *run_session(struct record *r, int *ret_status)
 	}
 	say_held(r);
 	command_keeps(r->outputs.recording);
+	say_empty(r);
 	say_endless(r);
 	watch_run(&r->watch, c, &r->timer);
 	capture_stop(c);

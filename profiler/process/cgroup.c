@@ -281,6 +281,15 @@ struct error *proc_cgroup_find(const char *path, struct proc_cgroup *ret)
 	return err;
 }
 
+bool proc_cgroup_is_empty(const char *folder)
+{
+	CLEANUP(mem_cleanup) char *path = mem_printf("%s/cgroup.events", folder);
+	CLEANUP(mem_cleanup) char *text = NULL;
+	CLEANUP(error_cleanup) struct error *err = file_read_proc(path, 4096, &text, NULL);
+
+	return !err && strstr(text, "populated 0") != NULL; /* the root has no such file */
+}
+
 struct error *proc_cgroup_check(void)
 {
 	struct proc_cgroup root = { 0 };

@@ -29,6 +29,9 @@ struct proc_cgroup {
  */
 struct error *proc_cgroup_find(const char *path, struct proc_cgroup *ret) MUST_USE;
 
+/* Whether no process is in a group's folder, nor below it. */
+bool proc_cgroup_is_empty(const char *folder);
+
 /* NULL where groups can be found at all; else why not, and what to do. */
 struct error *proc_cgroup_check(void) MUST_USE;
 

@@ -290,6 +290,24 @@ os._exit(0)'
 	grep -q '^joined;_start;' x.folded
 }
 
+@test "--cgroup: a group that is empty is said to be, and the recording ends when it is removed" {
+	mount=$(awk '$(NF - 2) == "cgroup2" { print $5; exit }' /proc/self/mountinfo)
+	[ -n "$mount" ] || skip "no cgroup2 is mounted here"
+	group="$mount/cprof-e2e-$$"
+	mkdir "$group" "$group/inner" 2>/dev/null || { group= && skip "no group can be made below $mount"; }
+	cprof record --cgroup "$group/inner" -o x.folded 2>err.txt &
+	recorder=$!
+	for _ in $(seq 100); do
+		grep -q "until ctrl-C" err.txt && break
+		sleep 0.05
+	done
+	grep -q "no process is in the control group /cprof-e2e-$$/inner yet" err.txt
+	rmdir "$group/inner" "$group"
+	group=
+	wait $recorder
+	[ -e x.folded ]
+}
+
 @test "two at once, and perf beside them: each has its own samples, whole" {
 	burn_as first
 	one=$pid
