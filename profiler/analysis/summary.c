@@ -490,13 +490,13 @@ static void add_machine(const struct recording *r, const char *indent, struct bu
 	}
 	if (pressure > elapsed / 100 * WAIT_PERCENT)
 		buf_printf(out,
-			   "%sthe CPUs were busy: %.0f %% of the time some program waited for "
-			   "one\n",
+			   "%sthe machine was busy: %.0f %% of the time some program waited for a "
+			   "CPU\n",
 			   indent, MIN(percent_of(pressure, elapsed), 100.0));
 	else if (wait > elapsed / 100 * WAIT_PERCENT) {
-		buf_printf(out, "%sthe CPUs were busy: programs waited ", indent);
+		buf_printf(out, "%sthe machine was busy: programs waited ", indent);
 		add_seconds(out, wait);
-		buf_add_str(out, " for one, all together\n");
+		buf_add_str(out, " for a CPU, all together\n");
 	}
 	if (times) {
 		buf_printf(out,
@@ -526,6 +526,29 @@ static void add_rate(const struct recording *r, const char *indent, struct buf *
 	buf_printf(out, "; -F %d is a sensible most\n", HEALTH_RATE_MAX);
 }
 
+/* Each text once: several processes may have met the same. */
+static void add_diagnostics(const struct recording *r, const char *indent, struct buf *out)
+{
+	const struct recording_diagnostic *all = r->diagnostics.items;
+
+	for (size_t i = 0; i < r->diagnostics.count; i++) {
+		size_t first = 0, times = 0;
+
+		while (all[first].text != all[i].text)
+			first++;
+		if (first < i)
+			continue;
+		for (size_t k = i; k < r->diagnostics.count; k++)
+			times += all[k].text == all[i].text;
+		buf_add_str(out, indent);
+		text_add_printable(out, intern_get(&r->strings, all[i].text),
+				   intern_len(&r->strings, all[i].text));
+		if (times > 1)
+			buf_printf(out, " (%zu times)", times);
+		buf_add_char(out, '\n');
+	}
+}
+
 static void add_warnings(const struct recording *r, const struct health *h, const char *indent,
 			 struct buf *out)
 {
@@ -545,13 +568,7 @@ static void add_warnings(const struct recording *r, const struct health *h, cons
 				   r->cut_bytes);
 		buf_add_char(out, '\n');
 	}
-	for (size_t i = 0; i < r->diagnostics.count; i++) {
-		uint32_t text = r->diagnostics.items[i].text;
-		buf_add_str(out, indent);
-		text_add_printable(out, intern_get(&r->strings, text),
-				   intern_len(&r->strings, text));
-		buf_add_char(out, '\n');
-	}
+	add_diagnostics(r, indent, out);
 }
 
 void summary_health(const struct recording *r, const char *indent, struct buf *out)
