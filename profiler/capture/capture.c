@@ -133,7 +133,7 @@ static struct error *start_all(struct capture *c, const struct capture_options *
 	uint64_t asked_hz;
 
 	TRY(proc_check_mount());
-	TRY(session_set_clock());
+	TRY(proc_set_clock());
 	TRY(pev_find_kind(o->event ? o->event : "cpu-clock", &kind));
 	choose_period(c, o, kind, &asked_hz);
 	TRY(backend_open(c, o, kind));

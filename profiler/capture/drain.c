@@ -14,7 +14,6 @@
 
 #include "base/log.h"
 #include "profiler/capture/session.h"
-#include "profiler/process/namespace.h"
 
 #define WATCH_LAG_NS   3000000ull
 #define FLUSH_NS       1000000000ull
@@ -26,22 +25,6 @@
 struct drain_times {
 	uint64_t rescanned, checked, flush_at;
 };
-
-static int64_t clock_offset_ns;
-
-struct error *session_set_clock(void)
-{
-	return proc_clock_offset(&clock_offset_ns);
-}
-
-uint64_t session_now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec -
-	       (uint64_t)clock_offset_ns;
-}
 
 int session_hurry(void)
 {

@@ -12,6 +12,7 @@
 #include "profiler/perf/record.h"
 #include "profiler/process/find.h"
 #include "profiler/process/model.h"
+#include "profiler/process/namespace.h"
 #include "profiler/unwind/walk.h"
 
 /* Of a frame in session_walk.frames whose walk did not tell its mapping: it is looked up. */
@@ -119,10 +120,11 @@ struct capture {
 	_Atomic uint64_t samples, complete, cut, lost, live_threads, live_targets;
 };
 
-/* CLOCK_MONOTONIC as the kernel's records have it, in ns. In a time namespace it is another one
- * than cprof's own: set_clock() finds out, and comes first. */
-uint64_t session_now(void);
-struct error *session_set_clock(void) MUST_USE;
+/* As the kernel's records have it, in ns. */
+static inline uint64_t session_now(void)
+{
+	return proc_now();
+}
 
 /* How long was sampled, and was not between two such times. */
 uint64_t session_elapsed_ns(const struct capture *c);

@@ -107,7 +107,6 @@ static bool kernel_symbols_shown(void)
 static void machine_probe(struct machine *m)
 {
 	const uint64_t clock = PERF_COUNT_SW_CPU_CLOCK, cycles = PERF_COUNT_HW_CPU_CYCLES;
-	int64_t clock_offset_ns;
 
 	*m = (struct machine){
 		.user = { sampling_attr(PERF_TYPE_SOFTWARE, clock, true), "cpu-clock", 0, 0 },
@@ -121,7 +120,7 @@ static void machine_probe(struct machine *m)
 	m->ebpf = kern_probe();
 	m->shut = proc_check_mount();
 	if (!m->shut)
-		m->shut = proc_clock_offset(&clock_offset_ns);
+		m->shut = proc_set_clock();
 	kern_limits_read(&m->kern, true);
 	m->limits = m->kern.perf;
 	uname(&m->uts);

@@ -16,6 +16,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "profiler/process/maps.h"
+#include "profiler/process/namespace.h"
 
 /* Times that a file which could not be opened is tried again, with other mappings of it. */
 #define ATTEMPTS_MAX 16
@@ -165,17 +166,16 @@ uint32_t proc_files_intern(struct proc_files *f, const struct proc_file_key *key
 	return index;
 }
 
-/* Whether something was as it is now before the moment of CLOCK_MONOTONIC; the times of files are
- * as coarse as a tick. */
+/* Whether something was as it is now before a moment of the kernel's records; the times of files
+ * are as coarse as a tick. */
 static bool was_before(const struct timespec *t, uint64_t time_ns)
 {
-	struct timespec real, mono, tick;
+	struct timespec real, tick;
 	int64_t offset_ns;
 
 	clock_gettime(CLOCK_REALTIME, &real);
-	clock_gettime(CLOCK_MONOTONIC, &mono);
 	clock_getres(CLOCK_REALTIME_COARSE, &tick);
-	offset_ns = (real.tv_sec - mono.tv_sec) * 1000000000 + (real.tv_nsec - mono.tv_nsec);
+	offset_ns = real.tv_sec * 1000000000 + real.tv_nsec - (int64_t)proc_now();
 	return t->tv_sec * 1000000000 + t->tv_nsec + 2 * tick.tv_nsec <
 	       (int64_t)time_ns + offset_ns;
 }

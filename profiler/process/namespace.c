@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -78,18 +79,20 @@ bool proc_clock_offset_parse(const char *text, int64_t *ret_ns)
 	return true;
 }
 
-struct error *proc_clock_offset(int64_t *ret_ns)
+static int64_t clock_offset_ns;
+
+struct error *proc_set_clock(void)
 {
 	uint64_t own = inode_of("/proc/self/ns/time");
 	CLEANUP(mem_cleanup) char *text = NULL;
 
-	*ret_ns = 0;
+	clock_offset_ns = 0;
 	if (!own || own == FIRST_TIME_NAMESPACE)
 		return NULL;
 	/* what the file tells is the children's */
 	if (own == inode_of("/proc/self/ns/time_for_children")) {
 		TRY(file_read_proc("/proc/self/timens_offsets", 4096, &text, NULL));
-		if (proc_clock_offset_parse(text, ret_ns))
+		if (proc_clock_offset_parse(text, &clock_offset_ns))
 			return NULL;
 	}
 	return error_hint(
@@ -98,4 +101,12 @@ struct error *proc_clock_offset(int64_t *ret_ns)
 			  "far its clocks are off"),
 		"start cprof by a process that is in the namespace already (unshare -T "
 		"with --fork)");
+}
+
+uint64_t proc_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec - (uint64_t)clock_offset_ns;
 }

@@ -18,11 +18,12 @@ struct error *proc_check_mount(void) MUST_USE;
 /* The same for a text of /proc/self/status, and cprof's number for itself. Pure. */
 struct error *proc_check_status(const char *status, uint32_t own_pid) MUST_USE;
 
-/* How far CLOCK_MONOTONIC is ahead here of the kernel's, which its records have: a time namespace.
- */
-struct error *proc_clock_offset(int64_t *ret_ns) MUST_USE;
+/* CLOCK_MONOTONIC as the kernel's records have it, in ns. In a time namespace cprof's own is ahead
+ * of it, or behind: set_clock() finds out how far, and comes first. */
+uint64_t proc_now(void);
+struct error *proc_set_clock(void) MUST_USE;
 
-/* The same for a text of /proc/self/timens_offsets; false where it does not say. Pure. */
+/* How far that is, from a text of /proc/self/timens_offsets; false where it does not say. Pure. */
 bool proc_clock_offset_parse(const char *text, int64_t *ret_ns);
 
 #endif
