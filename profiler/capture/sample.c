@@ -216,6 +216,7 @@ void session_settle(struct capture *c, uint32_t thread, bool was_exec)
 
 void session_begin_sample(struct capture *c, struct session_sample *s)
 {
+	proc_model_catch_up(&c->model, s->time_ns);
 	s->thread = proc_model_thread(&c->model, s->pid, s->tid, s->time_ns);
 	s->process = proc_thread_at(&c->model, s->thread)->process;
 	session_settle(c, s->thread, false);

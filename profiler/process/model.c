@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -33,6 +34,9 @@ void proc_model_deinit(struct proc_model *m)
 	}
 	vec_deinit(&m->processes);
 	vec_deinit(&m->threads);
+	while (m->scans_taken < m->scans.count)
+		proc_maps_deinit(&m->scans.items[m->scans_taken++].maps);
+	vec_deinit(&m->scans);
 	vec_deinit(&m->ended);
 	vec_deinit(&m->free_processes);
 	vec_deinit(&m->free_threads);
@@ -44,6 +48,7 @@ void proc_model_deinit(struct proc_model *m)
 
 static void note_time(struct proc_model *m, uint64_t time_ns)
 {
+	proc_model_catch_up(m, time_ns);
 	if (time_ns < m->latest_ns)
 		m->stats.late++;
 	else
@@ -170,24 +175,27 @@ static bool is_path_of(const char *now, const char *before)
 	return !strncmp(now, before, n) && (!now[n] || !strcmp(now + n, deleted));
 }
 
-/* Brings a space to what /proc/PID/maps says now. True if that changed anything. What is gone
- * stays: samples of a moment ago may be in it, and whatever is mapped there next replaces it. */
-static bool scan_maps(struct proc_model *m, uint32_t process, uint64_t time_ns)
+static bool is_known_mapping(struct proc_model *m, const struct proc_space *s, uint32_t i,
+			     const struct proc_map *map)
+{
+	return s->unwind[i].start == map->start && s->unwind[i].end == map->end &&
+	       s->mappings[i].offset == map->offset &&
+	       is_path_of(map->path, proc_files_get(&m->files, s->mappings[i].file)->path);
+}
+
+/* Brings a space to what /proc/PID/maps said: where nothing is known, or everywhere. True if that
+ * changed anything. What is gone stays: samples of a moment ago may be in it, and whatever is
+ * mapped there next replaces it. */
+static bool apply_maps(struct proc_model *m, uint32_t process, const struct proc_maps *maps,
+		       uint64_t time_ns, bool replaces)
 {
 	struct proc_process *p = proc_process_at(m, process);
-	struct proc_maps maps;
-	struct error *err = proc_maps_read(p->pid, &maps);
 	bool changed = false;
 
-	if (err) {
-		log_debug("process", "%s", error_message(err));
-		error_free(err);
-		return false;
-	}
 	if (!p->space)
 		p->space = proc_space_create();
-	for (size_t i = 0; i < maps.maps.count; i++) {
-		const struct proc_map *map = &maps.maps.items[i];
+	for (size_t i = 0; i < maps->maps.count; i++) {
+		const struct proc_map *map = &maps->maps.items[i];
 		struct proc_file_key key = { .path = map->path,
 					     .major = map->major,
 					     .minor = map->minor,
@@ -195,21 +203,56 @@ static bool scan_maps(struct proc_model *m, uint32_t process, uint64_t time_ns)
 					     .pid = p->pid };
 		uint32_t found = proc_space_find(p->space, map->start);
 
-		if (found != NONE && p->space->unwind[found].start == map->start &&
-		    p->space->unwind[found].end == map->end &&
-		    p->space->mappings[found].offset == map->offset &&
-		    is_path_of(map->path,
-			       proc_files_get(&m->files, p->space->mappings[found].file)->path))
+		if (found != NONE && is_known_mapping(m, p->space, found, map))
+			continue;
+		if (!replaces && proc_space_overlaps(p->space, map->start, map->end))
 			continue;
 		proc_space_insert(&p->space, &m->files, map->start, map->end, map->offset,
 				  proc_files_intern(&m->files, &key), time_ns);
 		changed = true;
 	}
-	proc_maps_deinit(&maps);
-	p->scan_ns = time_ns;
+	p->scan_ns = MAX(p->scan_ns, time_ns);
 	if (changed)
 		p->epoch = ++m->last_epoch;
 	return changed;
+}
+
+/*
+ * Reads /proc/PID/maps, which is of this moment, and not of the earlier one that the model has come
+ * to: by now other code may be where some was then. So for the time being only what is not known at
+ * all is taken from it. The rest follows when the model has come to this moment.
+ */
+static bool scan_maps(struct proc_model *m, uint32_t process, uint64_t time_ns)
+{
+	struct proc_scan scan = { .process = process,
+				  .serial = proc_process_at(m, process)->serial };
+	struct error *err;
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	err = proc_maps_read(proc_process_at(m, process)->pid, &scan.maps);
+	if (err) {
+		log_debug("process", "%s", error_message(err));
+		error_free(err);
+		return false;
+	}
+	scan.time_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+	vec_push(&m->scans, scan);
+	return apply_maps(m, process, &scan.maps, time_ns, false);
+}
+
+void proc_model_catch_up(struct proc_model *m, uint64_t time_ns)
+{
+	while (m->scans_taken < m->scans.count &&
+	       m->scans.items[m->scans_taken].time_ns <= time_ns) {
+		struct proc_scan *scan = &m->scans.items[m->scans_taken++];
+		struct proc_process *p = proc_process_at(m, scan->process);
+
+		if (p->serial == scan->serial && p->live_threads)
+			apply_maps(m, scan->process, &scan->maps, scan->time_ns, true);
+		proc_maps_deinit(&scan->maps);
+	}
+	vec_shed(&m->scans, &m->scans_taken);
 }
 
 uint32_t proc_model_process(struct proc_model *m, uint32_t pid, uint64_t time_ns)
@@ -306,45 +349,6 @@ static void mark_ended(struct proc_model *m, uint32_t thread)
 	t->is_queued = true;
 }
 
-/* --- processes of one memory --- */
-
-static void leave_memory(struct proc_model *m, uint32_t process)
-{
-	struct proc_process *p = proc_process_at(m, process);
-	uint32_t before = process;
-
-	while (proc_process_at(m, before)->memory_next != process)
-		before = proc_process_at(m, before)->memory_next;
-	proc_process_at(m, before)->memory_next = p->memory_next;
-	p->memory_next = process;
-}
-
-static bool has_memory_of(struct proc_model *m, uint32_t process, uint32_t with)
-{
-	for (uint32_t i = proc_process_at(m, process)->memory_next; i != process;
-	     i = proc_process_at(m, i)->memory_next)
-		if (i == with)
-			return true;
-	return process == with;
-}
-
-void proc_model_share_memory(struct proc_model *m, uint32_t process, uint32_t with)
-{
-	struct proc_process *p = proc_process_at(m, process), *other = proc_process_at(m, with);
-
-	if (has_memory_of(m, process, with))
-		return;
-	leave_memory(m, process);
-	p->memory_next = other->memory_next;
-	other->memory_next = process;
-	if (!other->space)
-		return;
-	proc_space_release(p->space);
-	p->space = proc_space_share(other->space);
-	p->scan_ns = MAX(p->scan_ns, other->scan_ns);
-	p->epoch = ++m->last_epoch;
-}
-
 void proc_model_end(struct proc_model *m, uint32_t thread)
 {
 	struct proc_thread *t = proc_thread_at(m, thread);
@@ -356,7 +360,7 @@ void proc_model_end(struct proc_model *m, uint32_t thread)
 	m->live_threads--;
 	if (--p->live_threads > 0)
 		return;
-	leave_memory(m, t->process);
+	proc_model_leave_memory(m, t->process);
 	proc_space_release(p->space);
 	p->space = NULL;
 }
@@ -397,7 +401,7 @@ static void exec_process(struct proc_model *m, uint32_t thread)
 	struct proc_process *p = proc_process_at(m, proc_thread_at(m, thread)->process);
 
 	end_other_threads(m, thread);
-	leave_memory(m, proc_thread_at(m, thread)->process);
+	proc_model_leave_memory(m, proc_thread_at(m, thread)->process);
 	proc_space_release(p->space);
 	p->space = proc_space_create();
 	p->epoch = ++m->last_epoch;
@@ -479,7 +483,7 @@ static void free_process(struct proc_model *m, uint32_t process)
 
 	if (map_find(&m->by_pid, p->pid) == process)
 		map_remove(&m->by_pid, p->pid);
-	leave_memory(m, process);
+	proc_model_leave_memory(m, process);
 	set_parent(m, process, NONE);
 	map_deinit(&p->recorded);
 	*p = (struct proc_process){

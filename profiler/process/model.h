@@ -60,10 +60,19 @@ struct proc_thread {
 	uint32_t process_id; /* ... as a thread of that process there */
 };
 
+/* What /proc/PID/maps said at a moment that the model has not come to yet. */
+struct proc_scan {
+	uint32_t process, serial;
+	uint64_t time_ns;
+	struct proc_maps maps;
+};
+
 struct proc_model {
 	VEC(struct proc_process) processes;
 	VEC(struct proc_thread) threads;
-	struct map by_pid, by_tid; /* the latest ones of a number, forgotten or not */
+	struct map by_pid, by_tid;   /* the latest ones of a number, forgotten or not */
+	VEC(struct proc_scan) scans; /* in the order of time */
+	size_t scans_taken;
 	struct proc_files files;
 	struct recording_writer *writer;
 	struct proc_roots roots;
@@ -99,8 +108,14 @@ void proc_model_end(struct proc_model *m, uint32_t thread);
  * program or ends: what one maps, all have. Its mappings are those of the other one now. */
 void proc_model_share_memory(struct proc_model *m, uint32_t process, uint32_t with);
 
+/* It has its memory alone from now on. */
+void proc_model_leave_memory(struct proc_model *m, uint32_t process);
+
 /* The number is another process's from now on, of which nothing may be told. */
 void proc_model_forget(struct proc_model *m, uint32_t pid);
+
+/* The model has come to this time: before a sample is looked at. What happened says so itself. */
+void proc_model_catch_up(struct proc_model *m, uint64_t time_ns);
 
 void proc_model_comm(struct proc_model *m, uint32_t pid, uint32_t tid, const char *name,
 		     bool is_exec, uint64_t time_ns);

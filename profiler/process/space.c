@@ -94,6 +94,13 @@ uint32_t proc_space_find(const struct proc_space *s, uint64_t address)
 	return i < s->count && s->unwind[i].start <= address ? i : UINT32_MAX;
 }
 
+bool proc_space_overlaps(const struct proc_space *s, uint64_t start, uint64_t end)
+{
+	uint32_t i = first_after(s, start);
+
+	return i < s->count && s->unwind[i].start < end;
+}
+
 /* Makes a hole [start, end); returns the index where a mapping of it belongs. Bias, table and page
  * directory of what is cut hold for the rest: they do not depend on where a mapping starts. */
 static uint32_t make_hole(struct proc_space *s, uint64_t start, uint64_t end)

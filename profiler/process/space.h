@@ -43,6 +43,9 @@ uint32_t proc_space_retain(struct proc_space **s, const struct proc_maps *now);
 /* The index of the mapping that holds an address; UINT32_MAX where none does. */
 uint32_t proc_space_find(const struct proc_space *s, uint64_t address);
 
+/* Whether anything is mapped in [start, end). */
+bool proc_space_overlaps(const struct proc_space *s, uint64_t start, uint64_t end);
+
 /* Opens the file of a mapping, as process pid sees it, and fills in kind, bias and table. */
 void proc_space_resolve(struct proc_space *s, struct proc_files *files, uint32_t index,
 			uint32_t pid);

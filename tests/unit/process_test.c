@@ -468,11 +468,41 @@ static void late_news_of_scanned_processes(void **state)
 	assert_string_equal(mapped_at(f, me, here), now);
 	map_lib(f, me, here & ~0xfffull, "/lib/new", 8, 1001);
 	assert_string_equal(mapped_at(f, me, here), "/lib/new");
-	/* a doubt puts it right, once in a while */
-	assert_true(proc_model_doubt(&f->model, process, 2000));
+	/* a doubt puts it right, once in a while: from the moment on at which /proc was read, for
+	 * what it says was perhaps not yet so at the time of the doubt */
+	assert_false(proc_model_doubt(&f->model, process, 2000));
+	assert_int_equal(f->model.stats.rescans, 1);
+	proc_model_catch_up(&f->model, 2001);
+	assert_string_equal(mapped_at(f, me, here), "/lib/new");
+	assert_false(proc_model_doubt(&f->model, process, 2002));
+	assert_int_equal(f->model.stats.rescans, 1);
+	proc_model_catch_up(&f->model, UINT64_MAX);
 	assert_string_equal(mapped_at(f, me, here), now);
-	map_lib(f, me, here & ~0xfffull, "/lib/new", 8, 2002);
-	assert_false(proc_model_doubt(&f->model, process, 2003));
+}
+
+static void memory_of_two_processes(void **state)
+{
+	struct fixture *f = *state;
+	struct proc_model *m = &f->model;
+	uint32_t first, second;
+
+	proc_model_comm(m, PID, PID, "first", true, 100);
+	map_lib(f, PID, TEXT, "/lib/old", 9, 101);
+	proc_model_fork(m, PID + 1, PID, PID + 1, PID, 102);
+	map_lib(f, PID, TEXT, "/lib/new", 8, 103);
+	first = map_find(&m->by_pid, PID);
+	second = map_find(&m->by_pid, PID + 1);
+	assert_string_equal(mapped_at(f, PID + 1, TEXT), "/lib/old");
+	proc_model_share_memory(m, second, first);
+	proc_model_share_memory(m, second, first);
+	assert_string_equal(mapped_at(f, PID + 1, TEXT), "/lib/new");
+	assert_int_equal(proc_process_at(m, first)->memory_next, second);
+	assert_int_equal(proc_process_at(m, second)->memory_next, first);
+	proc_model_comm(m, PID + 1, PID + 1, "second", true, 104);
+	assert_int_equal(proc_process_at(m, first)->memory_next, first);
+	assert_int_equal(proc_process_at(m, second)->memory_next, second);
+	assert_int_equal(proc_process_at(m, second)->space->count, 0);
+	assert_string_equal(mapped_at(f, PID, TEXT), "/lib/new");
 }
 
 /* --- places --- */
@@ -697,6 +727,7 @@ int main(void)
 			a_lost_end_is_not_that_of_the_next_one_of_its_number, setup, teardown),
 		cmocka_unit_test_setup_teardown(names_have_a_history, setup, teardown),
 		cmocka_unit_test_setup_teardown(late_news_of_scanned_processes, setup, teardown),
+		cmocka_unit_test_setup_teardown(memory_of_two_processes, setup, teardown),
 		cmocka_unit_test_setup_teardown(places_are_addresses_of_the_file, setup, teardown),
 		cmocka_unit_test_setup_teardown(exchanged_files_are_not_used, setup, teardown),
 		cmocka_unit_test_setup_teardown(code_made_at_run_time, setup, teardown),
