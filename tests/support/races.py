@@ -163,7 +163,7 @@ class Judge:
             self.false[f"{what}: {status}: {wrong}"] += 1
 
     def read(self, text):
-        for line in text.replace(" (deleted):", ":").splitlines():
+        for line in text.replace(" (deleted)", "").splitlines():
             _, pid, status, comm, stack = line.split("\t", 4)
             self.sample(int(pid), status, comm, stack.split(";") if stack else [])
 
