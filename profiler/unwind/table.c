@@ -5,6 +5,10 @@
 
 #include "profiler/unwind/unit.h"
 
+/* A file without any entry: as much text as is followed by its instructions. Libraries of data
+ * alone have an .init. */
+#define BARE_PAGES 16
+
 #define UNIT_PAGE_SHIFT (UNWIND_UNIT_SHIFT - UNWIND_PAGE_SHIFT)
 
 /* The pages that the executable segments span; false where there are none or the file lies. */
@@ -64,7 +68,7 @@ struct error *unwind_table_create(struct unwind_tables *t, const struct image *i
 	    !text_pages(img, &table->first_page, &table->page_count))
 		return NULL;
 	TRY(eh_index_create(img, &table->index));
-	if (!table->index)
+	if (!table->index && table->page_count > BARE_PAGES)
 		return NULL;
 
 	table->dir = pool_alloc(t, (uint32_t)table->page_count);
@@ -73,7 +77,7 @@ struct error *unwind_table_create(struct unwind_tables *t, const struct image *i
 		table->index = NULL;
 		return error_new(ERR_FAILED, "%s: no room for its unwind tables", image_name(img));
 	}
-	table->follow_bx = cfa_uses_bx(table->index);
+	table->follow_bx = table->index && cfa_uses_bx(table->index);
 	find_code(table);
 	table->pool_words = table->page_count;
 	table->first_unit = table->first_page >> UNIT_PAGE_SHIFT;
@@ -98,7 +102,7 @@ void unwind_table_describe(const struct unwind_table *table, struct unwind_mappi
 
 	m->kind = UNWIND_MAP_NO_TABLE;
 	m->page_dir = 0;
-	if (!table->index || (m->bias & ((1u << UNWIND_PAGE_SHIFT) - 1)) || high <= low ||
+	if (!table->dir || (m->bias & ((1u << UNWIND_PAGE_SHIFT) - 1)) || high <= low ||
 	    m->start >= high || m->end <= low)
 		return;
 	/* The step function trusts that every address of the mapping has a word in the directory.
@@ -121,7 +125,7 @@ void unwind_table_compile(struct unwind_table *table, uint64_t vaddr)
 {
 	uint64_t unit = vaddr >> UNWIND_UNIT_SHIFT, begun;
 
-	if (!table->index || unit - table->first_unit >= table->unit_count ||
+	if (!table->dir || unit - table->first_unit >= table->unit_count ||
 	    table->compiled[unit - table->first_unit])
 		return;
 	begun = thread_cpu_ns();

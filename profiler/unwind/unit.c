@@ -355,7 +355,7 @@ void unit_compile(struct unwind_table *table, uint64_t unit)
 			    table->first_page + table->page_count);
 	struct writer w;
 	struct eh_cie cie = { 0 };
-	size_t count = eh_index_count(table->index);
+	size_t count = table->index ? eh_index_count(table->index) : 0;
 
 	w.table = table;
 	w.low = first << UNWIND_PAGE_SHIFT;
@@ -369,7 +369,7 @@ void unit_compile(struct unwind_table *table, uint64_t unit)
 
 	/* From the entry in front of the unit, which may reach into it, to the one behind it, whose
 	 * start says whether what lies between is padding. */
-	size_t i = eh_index_below(table->index, w.low);
+	size_t i = count ? eh_index_below(table->index, w.low) : 0;
 	uint64_t from = 0;
 	for (i = i ? i - 1 : 0; i < count; i++) {
 		struct eh_entry e = eh_index_entry(table->index, i);
