@@ -71,6 +71,7 @@ ADDS_UP='l["expected_samples"] > 0 and l["unaccounted_samples"] == 0 and l["prog
 @test "code without unwind tables is followed by its instructions" {
 	cprof record -q -o x.cprof "$FIXTURES/bare" 2
 	holds x.cprof 'h["samples"] > 200 and h["complete_percent"] > 99'
+	holds x.cprof '0 < f["first_kernel_walk_ns"] < 2e9 and f["steady_kernel_walk_ns"] < 2e9'
 	cprof record -q --backend perf -o x.cprof "$FIXTURES/bare" 2
 	holds x.cprof 'h["samples"] > 200 and h["complete_percent"] > 99'
 	command -v musl-gcc >/dev/null || return 0

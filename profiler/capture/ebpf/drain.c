@@ -196,6 +196,7 @@ static void handle_comm(struct capture *c, const struct pev_record *r)
 		return;
 	session_settle(c, map_find(&c->model.by_tid, r->tid), true);
 	ebpf_take_slot(c, r->pid); /* the kernel program gave it another one */
+	ebpf_begin_program(c, map_find(&c->model.by_pid, r->pid), r->time);
 	ebpf_watch(c, r->time);
 }
 

@@ -11,6 +11,7 @@
  *	slots.c      which process has which slot
  *	spaces.c     mappings of processes, published to the kernel program, and taken back
  *	toucher.c    stacks that are not in memory
+ *	outset.c     how soon the kernel program walks
  *	finish.c     the ledger
  */
 #ifndef CPROF_CAPTURE_EBPF_H
@@ -54,10 +55,21 @@ struct ebpf_ending {
 	bool is_over; /* the process was seen to have ended */
 };
 
+/* Of a program, since it was executed; outset.c. */
+struct ebpf_outset {
+	uint64_t exec_ns; /* 0: it was there before */
+	uint64_t samples;
+	uint64_t first_ns;  /* to the first stack that was walked in the kernel; 0: none */
+	uint64_t steady_ns; /* to the first window in which nearly all are; 0: none */
+	uint64_t window;    /* the present one */
+	uint32_t in_window, walked_in_window;
+};
+
 #define EBPF_NO_EPOCH UINT64_MAX
 
 /* What the kernel program knows of a process of the model. */
 struct ebpf_process {
+	struct ebpf_outset outset;
 	uint32_t serial;    /* the process that this is about */
 	uint64_t maps;	    /* the word in its slot */
 	uint64_t epoch;	    /* of the process, that the word is right for; EBPF_NO_EPOCH: of none */
@@ -138,6 +150,7 @@ struct ebpf_state {
 	struct debug_stacks debug;
 	struct ebpf_toucher *toucher; /* NULL: nothing was absent yet */
 
+	struct ebpf_outset outset; /* of the program with the most samples, as far as ended */
 	uint64_t side_band_lost;
 	uint64_t cut_deferred, stale; /* deferred and not finished; walked with old mappings */
 	uint64_t walk_ns;	      /* CPU time of walks here */
@@ -223,6 +236,12 @@ const struct kern_maps *ebpf_maps_of(struct capture *c, uint64_t maps);
 void ebpf_settle_maps(struct capture *c, uint64_t maps);
 
 void ebpf_spaces_deinit(struct ebpf_spaces *s);
+
+/* --- outset.c --- */
+
+void ebpf_begin_program(struct capture *c, uint32_t process, uint64_t time_ns);
+void ebpf_count_outset(struct capture *c, uint32_t process, const struct kern_sample *sample);
+void ebpf_write_outset(struct capture *c);
 
 /* --- finish.c --- */
 

@@ -147,6 +147,7 @@ void ebpf_write_facts(struct capture *c)
 	session_fact(c, "later_stack_samples", e->asides.later_samples);
 	session_fact(c, "asides", s.counters.asides);
 	session_fact(c, "asides_ns", s.counters.asides_ns);
+	ebpf_write_outset(c);
 	session_fact(c, "no_slot", s.counters.no_slot);
 	session_fact(c, "stale_samples", e->stale);
 	session_fact(c, "touched_pages", ebpf_toucher_pages(e->toucher));

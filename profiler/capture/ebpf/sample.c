@@ -358,6 +358,7 @@ void ebpf_finish_sample(struct capture *c, uint32_t ring, const struct kern_samp
 		look_again(c, &s, (enum unwind_status)sample->status);
 		touch_stack(c, &s, status, sample->fault_address);
 	}
+	ebpf_count_outset(c, s.process, sample);
 	ebpf_touch_space(c, s.process);
 	session_write_sample(c, &s, count, status);
 }
