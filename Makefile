@@ -216,6 +216,7 @@ oracle: $(BUILD)/tests/oracle/table_oracle $(BUILD)/tests/unit/unwind_step_test 
 	$(Q)tests/oracle/elf_files / | $< -
 	$(Q)CPROF_STEP_ALL=1 $(BUILD)/tests/unit/unwind_step_test
 
+$(BUILD)/tests/bench/ticks: $(BUILD)/tests/bench/ticks.bpf.o
 $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(ARCHIVES)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< $(LINK_ROOMS)
@@ -224,7 +225,7 @@ $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(ARCHIVES)
 bench: ## one table and a JSON file of what cprof costs, beside its peers
 	@scripts/install-deps build check bench
 	$(Q)$(MAKE_ALSO) all $(FIXTURES) \
-		$(patsubst tests/bench/%.c,$(BUILD)/tests/bench/%,$(wildcard tests/bench/*.c))
+		$(patsubst tests/bench/%.c,$(BUILD)/tests/bench/%,$(filter-out %.bpf.c,$(wildcard tests/bench/*.c)))
 	$(Q)tests/bench/run --build $(BUILD) $(if $(T),--only '$(T)')
 
 quickstart: ## install what is missing, build, record a demo, say how to look at it

@@ -99,7 +99,7 @@ class Recorded:
     """A recording's report, and what making it took."""
 
     def __init__(self, path, report, cpu_s=None):
-        self.path, self.report, self.cpu_s = path, report, cpu_s
+        self.path, self.report, self.cpu_s, self.said = path, report, cpu_s, ""
         self.facts = report["recording"]["facts"]
         self.health = report["health"]
         self.statuses = collections.Counter(self.health["statuses"])
@@ -184,16 +184,17 @@ class Bench:
         done = run([self.cprof, "report", "--json", "--top", "1", recording], stdout=subprocess.PIPE)
         return json.loads(done.stdout)
 
-    def record(self, name, words, frequency=997, options=(), backend=None, watch=None, statuses=(0,)):
+    def record(self, name, words, frequency=997, options=(), backend=None, watch=None, statuses=(0,), under=()):
         """Runs `cprof record` once: words are a command, or the options that attach. The recording
-        is the only file written. watch(process) is called while it runs."""
+        is the only file written. watch(process) is called while it runs; `under` are words in front of
+        cprof's, whose own words are in Recorded.said."""
         path = self.path(f"{name}.cprof")
         if os.path.exists(path):
             os.unlink(path)
         errors = open(self.path(f"{name}.err"), "w+b")
         before = children_seconds()
         child = subprocess.Popen(
-            [self.cprof, "record", "-q", "-F", str(frequency), "-o", path, *options, *words],
+            [*under, self.cprof, "record", "-q", "-F", str(frequency), "-o", path, *options, *words],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors)
         if watch:
             watch(child)
@@ -202,8 +203,10 @@ class Bench:
         errors.seek(0)
         if status not in statuses:
             raise Skip(f"cprof record failed with status {status}: {last_words(errors.read())}")
-        errors.close()
+        errors.seek(0)
         done = Recorded(path, self.report(path), cpu)
+        done.said = errors.read().decode(errors="replace")
+        errors.close()
         used = done.report["recording"]["backend"]
         if backend and used != backend:
             why = "; ".join(done.report["recording"]["diagnostics"]) or "no reason in the recording"
