@@ -9,9 +9,8 @@ static const struct {
 } advice[] = {
 	{ UNWIND_ANON_NO_FP, "such code can only be followed by frame pointers: run Java with "
 			     "-XX:+PreserveFramePointer; LuaJIT and Lisps keep none" },
-	{ UNWIND_NO_TABLE, "a C or C++ program without tables was compiled with "
-			   "-fno-asynchronous-unwind-tables: leave "
-			   "that out" },
+	{ UNWIND_NO_TABLE, "a file that may not be read, a language without tables (Go), or C and "
+			   "C++ compiled with -fno-asynchronous-unwind-tables: leave that out" },
 	{ UNWIND_INVALID_ROW,
 	  "mostly hand-written assembly and languages with stacks of their own (Haskell): the "
 	  "function itself is right, its callers are not known" },

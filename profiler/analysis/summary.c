@@ -15,6 +15,9 @@
 /* Where the share of the CPU time without a sample is worth a line. */
 #define UNSAMPLED_PERCENT 5
 
+/* More lines than this are read by nobody. */
+#define DIAGNOSTICS_SHOWN 8
+
 /* Terms of the perf backend's ledger that are times, and not whole periods. */
 #define PERF_TERMS_ROUNDED 3
 
@@ -530,13 +533,14 @@ static void add_rate(const struct recording *r, const char *indent, struct buf *
 static void add_diagnostics(const struct recording *r, const char *indent, struct buf *out)
 {
 	const struct recording_diagnostic *all = r->diagnostics.items;
+	size_t shown = 0;
 
 	for (size_t i = 0; i < r->diagnostics.count; i++) {
 		size_t first = 0, times = 0;
 
 		while (all[first].text != all[i].text)
 			first++;
-		if (first < i)
+		if (first < i || ++shown > DIAGNOSTICS_SHOWN)
 			continue;
 		for (size_t k = i; k < r->diagnostics.count; k++)
 			times += all[k].text == all[i].text;
@@ -547,6 +551,9 @@ static void add_diagnostics(const struct recording *r, const char *indent, struc
 			buf_printf(out, " (%zu times)", times);
 		buf_add_char(out, '\n');
 	}
+	if (shown > DIAGNOSTICS_SHOWN)
+		buf_printf(out, "%s... and %zu more like these (cprof report --json has all)\n",
+			   indent, shown - DIAGNOSTICS_SHOWN);
 }
 
 static void add_warnings(const struct recording *r, const struct health *h, const char *indent,

@@ -86,6 +86,13 @@ void session_write_facts(struct capture *c)
 	tell_of_left(c);
 	tell_of_held(c);
 	tell_of_go(c);
+	if (c->model.stats.closed)
+		recording_add_diagnostic(
+			c->writer, c->stop_ns,
+			"what %" PRIu64 " process%s of other users had mapped before may not be "
+			"read without CAP_SYS_PTRACE: stacks end there (run as root, or give "
+			"+sys_ptrace with the other capabilities)",
+			c->model.stats.closed, c->model.stats.closed == 1 ? "" : "es");
 	session_machine_end(c);
 	c->backend->write_facts(c);
 	getrusage(RUSAGE_SELF, &usage);

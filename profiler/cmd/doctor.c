@@ -200,6 +200,10 @@ static void check_other_programs(const struct machine *m, struct finding *f)
 {
 	if (!m->everything.errnum) {
 		buf_add_str(&f->found, "-p reaches the processes of every user");
+		if (!pev_limits_has_cap(&m->limits, PEV_CAP_SYS_PTRACE))
+			buf_add_str(&f->found, "; to read what those of others have mapped may "
+					       "take CAP_SYS_PTRACE (+sys_ptrace), and their "
+					       "files must be readable");
 		return;
 	}
 	if (is_filtered(m, &m->everything, f))

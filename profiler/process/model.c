@@ -232,7 +232,11 @@ static bool scan_maps(struct proc_model *m, uint32_t process, uint64_t time_ns)
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	err = proc_maps_read(proc_process_at(m, process)->pid, &scan.maps);
 	if (err) {
+		struct proc_process *p = proc_process_at(m, process);
+
 		log_debug("process", "%s", error_message(err));
+		m->stats.closed += error_code_of(err) == ERR_PERMISSION && !p->is_closed;
+		p->is_closed |= error_code_of(err) == ERR_PERMISSION;
 		error_free(err);
 		return false;
 	}

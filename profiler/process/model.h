@@ -31,6 +31,7 @@ struct proc_process {
 	uint32_t epoch;	      /* a number never used before, whenever something is mapped */
 	bool was_execed;      /* and no sample has met the new program yet */
 	bool is_forgotten;    /* its number is another process's */
+	bool is_closed;	      /* /proc tells this user nothing of its mappings */
 	uint64_t scan_ns; /* /proc/PID/maps was read at this time: older records say nothing new */
 
 	/* who it is: read from /proc once it matters, else the parent's */
@@ -84,7 +85,8 @@ struct proc_model {
 	VEC(uint32_t) free_processes, free_threads; /* indices */
 	struct {
 		uint64_t rescans;
-		uint64_t late; /* told after something later was */
+		uint64_t late;	 /* told after something later was */
+		uint64_t closed; /* processes whose mappings may not be read */
 	} stats;
 	uint64_t latest_ns; /* of what was told */
 	uint64_t asked_ns;  /* the last time that proc_model_thread() was called with */

@@ -224,6 +224,28 @@ static void forks_part_ways(void **state)
 	assert_string_equal(mapped_at(f, PID, TEXT), "/lib/one");
 }
 
+static void what_may_not_be_read_is_counted(void **state)
+{
+	struct fixture *f = *state;
+	pid_t parent = getpid(), child;
+	int status;
+
+	if (geteuid() != 0)
+		skip_because("needs root to become somebody else\n");
+	child = fork();
+	if (child == 0) { /* without capabilities */
+		if (setresgid(65534, 65534, 65534) != 0 || setresuid(65534, 65534, 65534) != 0)
+			_exit(2);
+		proc_model_thread(&f->model, (uint32_t)parent, (uint32_t)parent, 100);
+		proc_model_rescan_all(&f->model, 200);
+		_exit(f->model.stats.closed == 1 ? 0 : 1);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	proc_model_thread(&f->model, (uint32_t)parent, (uint32_t)parent, 100);
+	assert_int_equal(f->model.stats.closed, 0);
+}
+
 static void processes_end_with_their_last_thread(void **state)
 {
 	struct fixture *f = *state;
@@ -713,6 +735,7 @@ int main(void)
 		cmocka_unit_test(maps_lines),
 		cmocka_unit_test_setup_teardown(spaces_replace_what_they_cover, setup, teardown),
 		cmocka_unit_test_setup_teardown(forks_part_ways, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_may_not_be_read_is_counted, setup, teardown),
 		cmocka_unit_test_setup_teardown(processes_end_with_their_last_thread, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(an_exec_in_a_thread_leaves_that_one, setup,
