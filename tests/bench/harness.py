@@ -157,9 +157,10 @@ class Ledger:
 
 
 class Bench:
-    def __init__(self, build, folder, rounds):
+    def __init__(self, build, folder, rounds, seconds=None):
         self.cprof = os.path.abspath(f"{build}/cprof")
         self.build, self.folder, self.rounds_asked = os.path.abspath(build), folder, rounds
+        self.seconds_asked = seconds
         self.rows = []
 
     @property
