@@ -101,6 +101,9 @@ uint32_t kern_cpus_possible(void);
 /* Bytes of a ring. */
 uint32_t kern_ring_bytes(uint32_t cpus);
 
+/* Bytes that loading takes, with the maps of all CPUs that there may ever be. */
+uint64_t kern_memory_needed(uint32_t ring_bytes, uint32_t cpus);
+
 /* Makes a ring for a CPU, behind those that there are, and tells where it has to be put. */
 struct error *kern_ring_add(struct kern_sampler *s, int cpu, struct kern_inner *ret) MUST_USE;
 void kern_rings_close(struct kern_sampler *s);

@@ -186,6 +186,11 @@ struct kern_desk {
 
 #define KERN_DESKS_OF_CPU 2
 
+_Static_assert(sizeof(struct kern_scratch) + sizeof(struct kern_counters) +
+			       KERN_DESKS_OF_CPU * sizeof(struct kern_desk) <=
+		       KERN_CPU_BYTES,
+	       "user space knows what it asks for");
+
 /* Index: KERN_DESKS_OF_CPU for each CPU. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

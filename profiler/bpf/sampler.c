@@ -24,7 +24,7 @@
 #define WAKE_PART     4 /* a ring that holds more than this part of its size wakes the drain */
 
 /* What loading takes: the kernel's description of its types, the verifier's states, the maps but
- * for the rings; and what cprof needs beside. */
+ * for those of each CPU; and what cprof needs beside. */
 #define LOADING_BYTES (32u << 20)
 
 /* Descriptors: of maps, programs and links; of a CPU, for its ring while it is made, its event, and
@@ -291,11 +291,16 @@ static struct error *check_files(uint32_t cpus)
 	return kern_explain(EMFILE, "loading the sampling program", "");
 }
 
+uint64_t kern_memory_needed(uint32_t ring_bytes, uint32_t cpus)
+{
+	return LOADING_BYTES + (uint64_t)cpus * (ring_bytes + KERN_CPU_BYTES);
+}
+
 /* Over a control group's limit maps are refused, but the memory for loading them is not: the kernel
  * would kill cprof. */
 static struct error *check_memory(uint32_t ring_bytes, uint32_t cpus)
 {
-	uint64_t left = proc_memory_left(), needed = LOADING_BYTES + (uint64_t)ring_bytes * cpus;
+	uint64_t left = proc_memory_left(), needed = kern_memory_needed(ring_bytes, cpus);
 
 	log_debug("bpf", "%" PRIu64 " KiB of memory left, %" PRIu64 " KiB needed", left / 1024,
 		  needed / 1024);

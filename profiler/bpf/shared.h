@@ -18,8 +18,9 @@
 #define KERN_NUMBERS	   65536 /* of threads, kept over their end; in a pid namespace alone */
 #define KERN_KERNEL_FRAMES 127	 /* the kernel's own limit (kernel.perf_event_max_stack) */
 #define KERN_PART_BYTES	   4096
-#define KERN_PARTS_MAX	   256 /* of a stack: 1 MiB */
-#define KERN_REGS	   17  /* ip, then the 16 general registers in DWARF's order */
+#define KERN_PARTS_MAX	   256		/* of a stack: 1 MiB */
+#define KERN_CPU_BYTES	   (192u << 10) /* of maps, that a possible CPU takes beside its ring */
+#define KERN_REGS	   17		/* ip, then the 16 general registers in DWARF's order */
 
 /* Which samples are taken. */
 enum kern_target {
