@@ -28,7 +28,8 @@ struct unwind_tables {
 	} rule_cache[RULE_CACHE_SIZE]; /* in front of rule_ids, direct-mapped */
 
 	VEC(struct unwind_table *) tables;
-	uint64_t build_ns; /* CPU time of compiling */
+	uint64_t build_ns;	 /* CPU time of compiling */
+	uint64_t pages_left_out; /* of code, for whose rows there was no memory */
 };
 
 /* n words, zeroed, that lie in one chunk; 0 where the pool is full. */

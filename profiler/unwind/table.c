@@ -138,6 +138,11 @@ uint64_t unwind_tables_build_ns(const struct unwind_tables *t)
 	return t->build_ns;
 }
 
+uint64_t unwind_tables_left_out(const struct unwind_tables *t)
+{
+	return t->pages_left_out;
+}
+
 void unwind_table_compile_all(struct unwind_table *table)
 {
 	for (uint64_t i = 0; i < table->unit_count; i++)

@@ -47,6 +47,9 @@ void unwind_table_compile(struct unwind_table *table, uint64_t vaddr);
 /* CPU time that compiling has taken so far, of all tables. */
 uint64_t unwind_tables_build_ns(const struct unwind_tables *t);
 
+/* Pages of code that have no rows, because there was no memory for them: walks end there. */
+uint64_t unwind_tables_left_out(const struct unwind_tables *t);
+
 /* Compiles everything (tests, bench). */
 void unwind_table_compile_all(struct unwind_table *table);
 

@@ -50,6 +50,7 @@ static void finish_page(struct writer *w)
 			word = at;
 		} else {
 			word = UNWIND_PAGE_ONE_RULE | UNWIND_RULE_INVALID;
+			t->pages_left_out++;
 		}
 	}
 	w->table->rows += w->count;

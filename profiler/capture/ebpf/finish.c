@@ -124,6 +124,11 @@ static void write_diagnostics(struct capture *c, const struct sums *s)
 					 "%llu processes or threads were too many to be kept: they "
 					 "were not sampled, or not walked in the kernel",
 					 (unsigned long long)s->counters.no_slot);
+	if (unwind_tables_left_out(c->tables))
+		recording_add_diagnostic(c->writer, c->stop_ns,
+					 "there was no memory for the unwind tables of %" PRIu64
+					 " pages of code: stacks end there (invalid_row)",
+					 unwind_tables_left_out(c->tables));
 	if (e->side_band_lost)
 		recording_add_diagnostic(c->writer, c->stop_ns,
 					 "%" PRIu64 " records of forks, execs and mappings were "
