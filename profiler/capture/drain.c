@@ -19,11 +19,14 @@
 #define FLUSH_NS       1000000000ull
 #define FIRST_FLUSH_NS 100000000ull /* whoever kills cprof early still finds something */
 #define LIVE_CHECK_NS  200000000ull
-#define RESCAN_NS      100000000ull /* of all maps, when records were lost */
+#define RESCAN_NS      100000000ull  /* of all maps, when records were lost */
+#define RESCAN_PART    20	     /* of the time, at the most */
+#define ENDING_NS      2000000000ull /* so long after its end was lost a thread may be there */
 
 /* When what was done last, or is due. */
 struct drain_times {
-	uint64_t rescanned, checked, flush_at;
+	uint64_t rescan_at, checked, flush_at;
+	uint64_t lost, lost_at; /* records so far, and when that was found */
 };
 
 int session_hurry(void)
@@ -93,7 +96,7 @@ void session_map(struct capture *c, const struct pev_record *r)
 /* Threads that the model thinks alive, though their exit was lost, or was never told. */
 static void check_live(struct capture *c)
 {
-	for (uint32_t i = 0; i < c->model.threads.count && c->lost_records; i++) {
+	for (uint32_t i = 0; i < c->model.threads.count; i++) {
 		const struct proc_thread *t = &c->model.threads.items[i];
 		char path[64];
 
@@ -109,12 +112,16 @@ static void check_live(struct capture *c)
 /* Between two rounds: what has to be done now and then. */
 static struct error *tend(struct capture *c, struct drain_times *t, uint64_t now)
 {
-	if (c->rescan_due && now - t->rescanned >= RESCAN_NS) {
+	if (c->rescan_due && now >= t->rescan_at) {
 		c->rescan_due = false;
-		t->rescanned = now;
 		proc_model_rescan_all(&c->model, now);
+		t->rescan_at = now + MAX(RESCAN_NS, RESCAN_PART * (session_now() - now));
 	}
-	if (now - t->checked >= LIVE_CHECK_NS) {
+	if (c->lost_records != t->lost) {
+		t->lost = c->lost_records;
+		t->lost_at = now;
+	}
+	if (t->lost && now - t->lost_at < ENDING_NS && now - t->checked >= LIVE_CHECK_NS) {
 		check_live(c);
 		t->checked = now;
 	}

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <linux/magic.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,8 @@
 #include "base/log.h"
 #include "profiler/process/maps.h"
 #include "profiler/process/namespace.h"
+
+#define TROUBLES_MAX 20
 
 /* Times that a file which could not be opened is tried again, with other mappings of it. */
 #define ATTEMPTS_MAX 16
@@ -314,6 +317,25 @@ static bool join_known(struct proc_files *f, uint32_t index)
 	return true;
 }
 
+/* What the user should know of a file. On a machine where programs are built there is no end of
+ * those that are gone, or others by now. */
+static void PRINTF_LIKE(3, 4)
+	tell_trouble(struct proc_files *f, uint64_t time_ns, const char *fmt, ...)
+{
+	va_list args;
+	char *text;
+
+	if (f->troubles++ > TROUBLES_MAX)
+		return;
+	va_start(args, fmt);
+	text = f->troubles > TROUBLES_MAX
+		       ? mem_strdup("what there is to say of more files is left out")
+		       : mem_vprintf(fmt, args);
+	va_end(args);
+	recording_add_diagnostic(f->writer, time_ns, "%s", text);
+	free(text);
+}
+
 uint32_t proc_files_open(struct proc_files *f, uint32_t index, uint32_t pid, uint64_t start,
 			 uint64_t end, uint64_t time_ns)
 {
@@ -336,16 +358,16 @@ uint32_t proc_files_open(struct proc_files *f, uint32_t index, uint32_t pid, uin
 					     ? RECORDING_FILE_JIT
 					     : RECORDING_FILE_OTHER;
 		if (findings.was_other && file->attempts == 1)
-			recording_add_diagnostic(f->writer, time_ns,
-						 "%s on disk is not the file that was mapped: its "
-						 "functions have no names, and stacks end there",
-						 file->path);
+			tell_trouble(f, time_ns,
+				     "%s on disk is not the file that was mapped: its "
+				     "functions have no names, and stacks end there",
+				     file->path);
 		else if (*file->path == '/' && access(file->path, R_OK) != 0 && errno == EACCES)
-			recording_add_diagnostic(f->writer, time_ns,
-						 "%s may be run, but not read, by this user: its "
-						 "functions have no names, and stacks end there "
-						 "(run as root)",
-						 file->path);
+			tell_trouble(f, time_ns,
+				     "%s may be run, but not read, by this user: its "
+				     "functions have no names, and stacks end there "
+				     "(run as root)",
+				     file->path);
 		return index;
 	}
 	file->state = PROC_FILE_OPEN;
@@ -358,8 +380,7 @@ uint32_t proc_files_open(struct proc_files *f, uint32_t index, uint32_t pid, uin
 	struct error *err = unwind_table_create(f->tables, file->image, &file->table);
 
 	if (err) {
-		recording_add_diagnostic(f->writer, time_ns, "%s: %s", file->path,
-					 error_message(err));
+		tell_trouble(f, time_ns, "%s: %s", file->path, error_message(err));
 		error_free(err);
 	}
 	return index;

@@ -55,6 +55,7 @@ struct proc_files {
 	struct map by_build_id, by_inode, by_path;
 	struct unwind_tables *tables;	 /* borrowed */
 	struct recording_writer *writer; /* borrowed */
+	uint32_t troubles;		 /* that were told, or left out */
 };
 
 void proc_files_init(struct proc_files *f, struct unwind_tables *tables,
