@@ -46,3 +46,14 @@ judge() {
 	judge --mode all in_turn exec
 	judge --mode attached twins
 }
+
+@test "more mappings than can be published: walked all the same, and what is cut says why" {
+	cprof record -q -o x.cprof "$CPROF_BUILD/tests/fixtures/crowded" 9000 1000 1
+	cprof report --json x.cprof | python3 -c '
+import json, sys
+doc = json.load(sys.stdin)
+statuses, said = doc["health"]["statuses"], doc["recording"]["diagnostics"]
+print(statuses, said)
+assert any("1 process has more than 8192 mappings of code" in s for s in said)
+assert statuses["ok_stop"] > 0 and "defer_cut" not in statuses'
+}

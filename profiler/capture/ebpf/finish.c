@@ -115,10 +115,11 @@ static void write_diagnostics(struct capture *c, const struct sums *s)
 					 s->offline, e->cpus_came);
 	if (e->spaces.too_many)
 		recording_add_diagnostic(c->writer, c->stop_ns,
-					 "%" PRIu64
-					 " processes have more than %u mappings of code: "
-					 "their stacks were not walked in the kernel",
-					 e->spaces.too_many, UNWIND_MAX_MAPPINGS);
+					 "%" PRIu64 " process%s more than %u mappings of code: "
+					 "stacks there were not walked in the kernel",
+					 e->spaces.too_many,
+					 e->spaces.too_many == 1 ? " has" : "es have",
+					 UNWIND_MAX_MAPPINGS);
 	if (s->counters.no_slot)
 		recording_add_diagnostic(c->writer, c->stop_ns,
 					 "%llu processes or threads were too many to be kept: they "
