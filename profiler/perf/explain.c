@@ -6,9 +6,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* What lets a container profile. Docker's default filter refuses the call without the capability.
- */
-#define CONTAINER_FLAGS "--cap-add PERFMON --security-opt seccomp=unconfined"
+/* What lets a container profile: with all that cprof can use, of which perf events take
+ * CAP_PERFMON. Docker's default filter refuses the call without it. */
+#define CONTAINER_FLAGS "--cap-add BPF --cap-add PERFMON --security-opt seccomp=unconfined"
 
 static const char *describe_target(const struct pev_request *r, char *text, size_t size)
 {
@@ -32,7 +32,7 @@ static struct error *explain_filter(const struct pev_limits *l, int errnum)
 				strerror(errnum));
 		return error_hint(err,
 				  "docker run " CONTAINER_FLAGS " (podman: the same; where docker "
-				  "does not know that capability, --cap-add SYS_ADMIN in its "
+				  "does not know these capabilities, --cap-add SYS_ADMIN in their "
 				  "place); systemd: SystemCallFilter=perf_event_open");
 	}
 	err = error_new(ERR_UNSUPPORTED,
