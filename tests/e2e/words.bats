@@ -178,3 +178,15 @@ says() {
 	[ "$status" -eq 124 ]
 	[[ "$output" != *"goes on"* ]]
 }
+
+@test "a command line of any length is a line of a heading" {
+	can_sample
+	"$CPROF" record -q -o x.cprof -o x.svg sh -c true $(seq 1 20000) "$(head -c 5000 /dev/zero | tr '\0' x)"
+	line=$("$CPROF" report x.cprof | head -1)
+	[ "${#line}" -le 300 ]
+	[[ "$line" == *": sh -c true 1 2 3 "*" more words)" ]]
+	"$CPROF" record -q -o x.cprof sh -c "true $(head -c 5000 /dev/zero | tr '\0' x)"
+	line=$("$CPROF" report x.cprof | head -1)
+	[ "${#line}" -le 400 ]
+	[[ "$line" == *"xxx..." ]]
+}
