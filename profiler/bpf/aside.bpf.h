@@ -81,14 +81,15 @@ static __always_inline void send_aside(struct task_struct *task, struct pid_numb
 	__sync_fetch_and_add(&c->asides_ns, bpf_ktime_get_ns() - started_ns);
 }
 
-/* Of all threads but a process's last one, there is little left to sample, and their stacks are
- * short when they end by themselves. */
-#define LAST_BYTES 1024
+/* What is sent of a stack. Of all threads but a process's last one, there is little left to sample,
+ * and their stacks are short when they end by themselves. */
+#define LAST_BYTES	  1024
+#define LAST_OF_ALL_BYTES (128u << 10)
 
 static __always_inline void send_last(struct task_struct *task, struct pid_numbers number)
 {
 	send_aside(task, number, KERN_RECORD_LAST,
-		   task->signal->live.counter ? LAST_BYTES : NO_LIMIT);
+		   task->signal->live.counter ? LAST_BYTES : LAST_OF_ALL_BYTES);
 }
 
 /* Before the thread returns to its own code. */

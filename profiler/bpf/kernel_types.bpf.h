@@ -45,6 +45,10 @@ struct signal_struct {
 	atomic_t live; /* threads that have not begun to exit */
 };
 
+struct thread_struct {
+	unsigned long fsbase; /* of x86: the thread pointer, as set when the thread was made */
+};
+
 struct task_struct {
 	unsigned int flags;
 	int pid, tgid; /* a thread, its process: the kernel's own numbers */
@@ -54,6 +58,7 @@ struct task_struct {
 	struct task_struct *group_leader;
 	__u64 start_time, start_boottime;
 	unsigned int in_execve : 1;
+	struct thread_struct thread;
 };
 
 /* The user's registers, as the entry into the kernel saved them. The UAPI has a type of this name

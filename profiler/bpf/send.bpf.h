@@ -112,18 +112,32 @@ static long take_end(struct task_struct *task, struct vm_area_struct *vma, struc
 	return 0;
 }
 
+/* Where a stack ends: the main thread's below the arguments, another's below what its thread
+ * pointer points at, which C libraries put at the top of its stack. */
+static __always_inline __u64 find_end(struct task_struct *task, __u64 sp)
+{
+	const __u64 most = KERN_PARTS_MAX * PAGE_BYTES;
+	__u64 main_stack = task->mm->start_stack, tls;
+
+	if (sp <= main_stack && main_stack - sp < most)
+		return main_stack + 8;
+	if (!bpf_core_field_exists(task->thread.fsbase))
+		return NO_END;
+	tls = task->thread.fsbase;
+	return sp < tls && tls - sp < most ? tls : NO_END;
+}
+
 /*
- * Sends the stack of out->regs; out->part.record and enough are set. The main thread's ends
- * where the arguments are. Another one's ends with its mapping, which is asked for (in an interrupt
- * that takes as long as a walk) only at an absent page: most stacks are above that page, and end
- * there.
+ * Sends the stack of out->regs; out->part.record and enough are set. Where nothing tells its end,
+ * that is the mapping's, which is asked for (in an interrupt that takes as long as a walk) only at
+ * an absent page: most such stacks are above that page, and end there.
  */
 static __always_inline void send_stack(struct kern_sending *o, struct kern_counters *c, void *ring,
 				       struct task_struct *task)
 {
 	__u32 zero = 0;
 	struct send_context cx = { .out = o, .c = c, .ring = ring };
-	__u64 sp = o->regs[1 + UNWIND_GPR_SP], main_stack = task->mm->start_stack;
+	__u64 sp = o->regs[1 + UNWIND_GPR_SP];
 
 	o->flags = 0;
 	o->parts = o->bytes = o->pages = o->has_holes = 0;
@@ -131,8 +145,7 @@ static __always_inline void send_stack(struct kern_sending *o, struct kern_count
 	if (!cx.state)
 		return;
 	o->at = (sp - RED_ZONE_BYTES) & ~7ull;
-	o->end = sp <= main_stack && main_stack - sp < KERN_PARTS_MAX * PAGE_BYTES ? main_stack + 8
-										   : NO_END;
+	o->end = find_end(task, sp);
 	bpf_loop(KERN_PARTS_MAX, send_part, &cx, 0);
 	if (o->end == NO_END && !o->flags && o->pages < KERN_PARTS_MAX && o->bytes < o->enough) {
 		/* it stopped at an absent page, or for want of budget */

@@ -129,6 +129,20 @@ ADDS_UP='l["expected_samples"] > 0 and l["unaccounted_samples"] == 0 and l["prog
 	done
 }
 
+@test "a thread's stack is sent up to its end, not what lies above it" {
+	cprof record -q -F 1999 --debug-stacks stacks -o x.cprof "$FIXTURES/holes" 200 low
+	holds x.cprof 'h["samples"] > 30 and h["complete_percent"] > 97'
+	python3 - <<-'END'
+		import struct
+		data, at, most = open("stacks", "rb").read(), 16, 0
+		while at < len(data):
+		    most = max(most, struct.unpack_from("<I", data, at + 80)[0])
+		    at += struct.unpack_from("<I", data, at)[0]
+		print(most)
+		assert 64 << 10 < most <= 128 << 10
+	END
+}
+
 @test "threads that end at once: whole from their first instruction" {
 	cprof record -q -F 4999 -o x.cprof "$FIXTURES/brief" 8000
 	holds x.cprof 'h["samples"] > 300 and h["complete_percent"] > 98.5'
