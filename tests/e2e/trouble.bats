@@ -169,16 +169,16 @@ make_open() {
 		gdb -q -batch -ex "attach $pid" -ex "shell cprof record -p $pid --duration 0.3 -o y.cprof 2>said" -ex detach
 		grep -q "process $pid is held by a debugger" said
 		gdb -q -batch -ex "attach $pid" -ex "python
-end = __import__('time').time() + 2
+end = __import__('time').time() + 1
 while __import__('time').time() < end: gdb.execute('stepi', to_string=True)" -ex detach >steps 2>&1 &
-		cprof record -q -p $pid --duration 3 -o x.cprof
+		cprof record -q -p $pid --duration 2 -o x.cprof
 		wait $!
 		holds x.cprof 'h["samples"] > 20 and h["complete_percent"] > 95'
 	fi
 	if command -v strace >/dev/null; then
-		strace -f -o /dev/null cprof record -q -o x.cprof --stdout out.txt sh -c "$FIXTURES/burn 1; exit 7" && false
+		strace -f -o /dev/null cprof record -q -o x.cprof --stdout out.txt sh -c "$FIXTURES/deep 30 0.3; exit 7" && false
 		[ $? = 7 ]
-		holds x.cprof 'h["samples"] > 50 and h["complete_percent"] > 95'
+		holds x.cprof 'h["samples"] > 20 and h["complete_percent"] > 95'
 	fi
 	mount=$(awk '$(NF - 2) == "cgroup2" { print $5; exit }' /proc/self/mountinfo)
 	group=$mount/cprof-trouble-$$
@@ -447,4 +447,43 @@ while __import__('time').time() < end: gdb.execute('stepi', to_string=True)" -ex
 		holds x.cprof 'h["samples"] > 10 and h["complete_percent"] > 90'
 		xmllint --noout x.svg
 	done
+}
+
+# Makes the control group $box, whose processes may use no more than so many bytes: LIMIT
+limit_memory() {
+	if [ -e /sys/fs/cgroup/memory/memory.limit_in_bytes ]; then
+		box=/sys/fs/cgroup/memory$(sed -n 's/^[0-9]*:memory://p' /proc/self/cgroup)/cprof-trouble-$$
+		limit=$box/memory.limit_in_bytes
+	else
+		box=/sys/fs/cgroup/cprof-trouble-$$
+		limit=$box/memory.max
+		echo +memory >/sys/fs/cgroup/cgroup.subtree_control || return
+	fi
+	mkdir "$box" && echo "$1" >"$limit"
+}
+
+@test "cprof's control group runs out of memory: the target runs on, and what was recorded can be read" {
+	[ "$(id -u)" = 0 ] || skip "needs root to set a limit"
+	[[ $CPROF_BUILD != *asan* ]] || skip "the sanitizer itself takes more memory than that"
+	limit_memory 60M 2>/dev/null || skip "no control group's memory can be limited here"
+	"$FIXTURES/deep" 100 1000 >/dev/null &
+	started+=($!)
+	sh -c 'echo $$ >"$0/cgroup.procs" && exec "$@"' "$box" \
+		cprof record -q --backend ebpf -F 4999 -o x.cprof -p $! &
+	recorder=$!
+	until [ "$(stat -c %s x.cprof 2>/dev/null || echo 0)" -gt 3000 ]; do sleep 0.1; done
+	# the last one is less than what cannot be taken from it
+	for less in 30M 20M 15M 10M 5M 1M; do
+		echo $less >"$limit" 2>/dev/null || true
+		kill -0 $recorder 2>/dev/null || break
+		sleep 0.1
+	done
+	kill -9 $recorder 2>/dev/null || true # a kernel that kills nobody for a limit that is lowered
+	wait $recorder && false
+	rmdir "$box"
+	grep -q 'State:.R' /proc/${started[0]}/status
+	run cprof report x.cprof
+	echo "$output"
+	[ "$status" -eq 0 ]
+	[[ $output == *"samples of cpu-clock"*"work"* ]]
 }
