@@ -133,6 +133,20 @@ void unwind_table_compile(struct unwind_table *table, uint64_t vaddr)
 	table->tables->build_ns += thread_cpu_ns() - begun;
 }
 
+void unwind_tables_compile(struct unwind_tables *t, const struct unwind_mapping *m,
+			   uint64_t address)
+{
+	uint64_t vaddr = address - m->bias;
+	uint32_t dir = m->page_dir + (uint32_t)(vaddr >> UNWIND_PAGE_SHIFT);
+
+	for (size_t i = 0; i < t->tables.count; i++)
+		if (t->tables.items[i]->dir &&
+		    dir - t->tables.items[i]->dir < t->tables.items[i]->page_count) {
+			unwind_table_compile(t->tables.items[i], vaddr);
+			return;
+		}
+}
+
 uint64_t unwind_tables_build_ns(const struct unwind_tables *t)
 {
 	return t->build_ns;

@@ -44,6 +44,10 @@ void unwind_table_describe(const struct unwind_table *table, struct unwind_mappi
 /* Compiles the unit that holds an ELF virtual address, unless that was done before. */
 void unwind_table_compile(struct unwind_table *table, uint64_t vaddr);
 
+/* The same for an address in a mapping that a table described. */
+void unwind_tables_compile(struct unwind_tables *t, const struct unwind_mapping *m,
+			   uint64_t address);
+
 /* CPU time that compiling has taken so far, of all tables. */
 uint64_t unwind_tables_build_ns(const struct unwind_tables *t);
 

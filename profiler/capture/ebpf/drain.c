@@ -348,11 +348,30 @@ static void handle_until(struct capture *c, uint64_t until_ns)
 	e->drained_ns = until_ns;
 }
 
+/* Tables that are wanted, out of turn: until they are there, each sample of that code is sent with
+ * its whole stack. */
+static void compile_wants(struct capture *c)
+{
+	struct intake_want w;
+
+	while (intake_take_want(ebpf_of(c)->intake, &w)) {
+		const struct kern_maps *maps = ebpf_maps_of(c, w.maps);
+		const struct unwind_mapping *m = NULL;
+
+		if (maps)
+			m = ebpf_find_mapping((const struct unwind_mapping *)(maps + 1),
+					      maps->count, w.address);
+		if (m && m->kind == UNWIND_MAP_TABLE)
+			unwind_tables_compile(c->tables, m, w.address);
+	}
+}
+
 void ebpf_drain(struct capture *c, bool is_last)
 {
 	struct intake *in = ebpf_of(c)->intake;
 
 	intake_clear_wake(in);
+	compile_wants(c);
 	if (is_last) {
 		intake_stop(in);
 		while (intake_copy(in)) { /* what it holds is bounded */

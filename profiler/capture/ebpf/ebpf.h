@@ -181,6 +181,10 @@ void ebpf_sample(struct capture *c, uint32_t ring, const struct kern_sample *sam
 void ebpf_finish_sample(struct capture *c, uint32_t ring, const struct kern_sample *sample,
 			const struct unwind_memory *stack, const struct ebpf_walk *later);
 
+/* The mapping that holds an address; NULL: none. */
+const struct unwind_mapping *ebpf_find_mapping(const struct unwind_mapping *mappings,
+					       uint32_t count, uint64_t address);
+
 /* It is of no more use: the kernel program may send as much again. */
 void ebpf_stack_handled(struct capture *c, struct ebpf_stack *stack);
 

@@ -19,6 +19,8 @@
 /* The kernel program's budget of stacks in flight (64 MiB), and as much again for the rest. */
 #define HELD_MAX (128ull << 20)
 
+#define WANTS 64 /* a power of two */
+
 struct intake {
 	struct kern_sampler *sampler;
 	struct side_band *side_band;
@@ -35,6 +37,9 @@ struct intake {
 	_Atomic uint64_t watch_until_ns, copied_ns;
 	_Atomic uint64_t held_bytes;
 	uint64_t peak_bytes; /* the thread's */
+
+	struct intake_want wants[WANTS]; /* more are not remembered: they come again */
+	_Atomic uint32_t wanted, wants_taken;
 };
 
 /* --- copying --- */
@@ -61,6 +66,28 @@ static bool copy_side_band(struct intake *in, struct intake_queue *q)
 	return any;
 }
 
+static void add_want(struct intake *in, const struct kern_sample *sample)
+{
+	uint32_t at = atomic_load_explicit(&in->wanted, memory_order_relaxed);
+
+	if (sample->status != UNWIND_DEFER || !sample->maps || !sample->fault_address ||
+	    at - atomic_load_explicit(&in->wants_taken, memory_order_acquire) == WANTS)
+		return;
+	in->wants[at % WANTS] = (struct intake_want){ sample->maps, sample->fault_address };
+	atomic_store_explicit(&in->wanted, at + 1, memory_order_release);
+}
+
+bool intake_take_want(struct intake *in, struct intake_want *ret)
+{
+	uint32_t at = atomic_load_explicit(&in->wants_taken, memory_order_relaxed);
+
+	if (at == atomic_load_explicit(&in->wanted, memory_order_acquire))
+		return false;
+	*ret = in->wants[at % WANTS];
+	atomic_store_explicit(&in->wants_taken, at + 1, memory_order_release);
+	return true;
+}
+
 static bool copy_samples(struct intake *in, struct intake_queue *q)
 {
 	const struct kern_record *record;
@@ -69,6 +96,8 @@ static bool copy_samples(struct intake *in, struct intake_queue *q)
 
 	while (has_room(in) && (record = kern_ring_peek(in->sampler, q->ring, &size))) {
 		backlog_push(&q->records, record, size);
+		if (record->kind == KERN_RECORD_SAMPLE)
+			add_want(in, (const struct kern_sample *)record);
 		kern_ring_pop(in->sampler, q->ring);
 		any = true;
 	}

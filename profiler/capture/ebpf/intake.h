@@ -46,6 +46,14 @@ bool intake_copy(struct intake *in);
 int intake_wake_fd(const struct intake *in);
 void intake_clear_wake(struct intake *in);
 
+/* The code of deferred samples that a table is wanted for: told as soon as it is known, long before
+ * these samples' turn comes. False: there is none. */
+struct intake_want {
+	uint64_t maps;	  /* what they were walked with */
+	uint64_t address; /* of the code */
+};
+bool intake_take_want(struct intake *in, struct intake_want *ret);
+
 /* Looks more often until then. */
 void intake_watch(struct intake *in, uint64_t until_ns);
 uint64_t intake_watches_until(const struct intake *in);

@@ -107,8 +107,8 @@ static void take_frames(struct capture *c, const struct kern_sample *sample)
 	}
 }
 
-static const struct unwind_mapping *find_mapping(const struct unwind_mapping *mappings,
-						 uint32_t count, uint64_t address)
+const struct unwind_mapping *ebpf_find_mapping(const struct unwind_mapping *mappings,
+					       uint32_t count, uint64_t address)
 {
 	uint32_t low = 0, high = count;
 
@@ -140,9 +140,9 @@ static uint32_t count_sound(struct capture *c, const struct kern_sample *sample,
 		uint64_t address = f->ip - (f->flags & UNWIND_FRAME_RETURN ? 1 : 0);
 		const struct unwind_mapping *then, *now;
 
-		then = find_mapping((const struct unwind_mapping *)(head + 1), head->count,
-				    address);
-		now = find_mapping(space->unwind, space->count, address);
+		then = ebpf_find_mapping((const struct unwind_mapping *)(head + 1), head->count,
+					 address);
+		now = ebpf_find_mapping(space->unwind, space->count, address);
 		if (then && (!now || then->bias != now->bias || then->kind != now->kind ||
 			     then->page_dir != now->page_dir))
 			return i;
