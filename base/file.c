@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -141,6 +142,19 @@ void file_bytes_deinit(struct file_bytes *b)
 	else if (!b->mapped)
 		free((void *)b->data);
 	*b = (struct file_bytes){ 0 };
+}
+
+bool fd_make_room(size_t need, uint64_t *ret_most)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || need <= limit.rlim_cur)
+		return true;
+	*ret_most = limit.rlim_max;
+	if (need > limit.rlim_max)
+		return false;
+	limit.rlim_cur = limit.rlim_max;
+	return setrlimit(RLIMIT_NOFILE, &limit) == 0;
 }
 
 void fd_cleanup(int *fd)

@@ -38,6 +38,10 @@ void file_bytes_deinit(struct file_bytes *b);
 /* For CLEANUP(): closes *fd if it is not negative. */
 void fd_cleanup(int *fd);
 
+/* Room for `need` descriptors: the soft limit is raised to the hard one where that takes it. False
+ * where that is not enough, with the hard limit. */
+bool fd_make_room(size_t need, uint64_t *ret_most);
+
 /* write() until everything is written; errno is the cause where it returns false. */
 bool fd_write_all(int fd, const void *bytes, size_t n);
 

@@ -9,9 +9,9 @@
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/cpu_time.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "profiler/bpf/bridge.h"
@@ -84,14 +84,6 @@ static void destroy_programs(struct kern_sampler *s)
 {
 }
 #endif
-
-static uint64_t thread_cpu_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
 
 static bool info_of(int program, struct bpf_prog_info *ret)
 {
@@ -274,21 +266,15 @@ static struct error *add_inner_maps(struct kern_sampler *s)
 static struct error *check_files(uint32_t cpus)
 {
 	size_t need = LOADING_FILES + (size_t)CPU_FILES * cpus;
-	struct rlimit limit;
+	uint64_t most;
 	int lowest = fcntl(0, F_DUPFD_CLOEXEC, 0); /* about as many as are open */
 
 	if (lowest >= 0) {
 		close(lowest);
 		need += (size_t)lowest;
 	}
-	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || need <= limit.rlim_cur)
-		return NULL;
-	if (need <= limit.rlim_max) {
-		limit.rlim_cur = limit.rlim_max;
-		if (setrlimit(RLIMIT_NOFILE, &limit) == 0)
-			return NULL;
-	}
-	return kern_explain(EMFILE, "loading the sampling program", "");
+	return fd_make_room(need, &most) ? NULL
+					 : kern_explain(EMFILE, "loading the sampling program", "");
 }
 
 uint64_t kern_memory_needed(uint32_t ring_bytes, uint32_t cpus)

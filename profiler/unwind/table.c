@@ -1,8 +1,8 @@
 #include "profiler/unwind/table.h"
 
 #include <elf.h>
-#include <time.h>
 
+#include "base/cpu_time.h"
 #include "profiler/unwind/unit.h"
 
 /* A file without any entry: as much text as is followed by its instructions. Libraries of data
@@ -111,14 +111,6 @@ void unwind_table_describe(const struct unwind_table *table, struct unwind_mappi
 	m->end = MIN(m->end, high);
 	m->kind = UNWIND_MAP_TABLE;
 	m->page_dir = table->dir - (uint32_t)table->first_page;
-}
-
-static uint64_t thread_cpu_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
 }
 
 void unwind_table_compile(struct unwind_table *table, uint64_t vaddr)

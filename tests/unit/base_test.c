@@ -2,9 +2,11 @@
 #include "tests/unit/unit.h"
 
 #include <math.h>
+#include <sys/resource.h>
 
 #include "base/buf.h"
 #include "base/cursor.h"
+#include "base/file.h"
 #include "base/intern.h"
 #include "base/json.h"
 #include "base/map.h"
@@ -47,6 +49,28 @@ static void uleb_beyond_64_bits_is_refused(void **state)
 
 	cursor_uleb(&c);
 	assert_false(cursor_ok(&c));
+}
+
+static void descriptors_up_to_the_hard_limit(void **state)
+{
+	struct rlimit before, now;
+	uint64_t most = 0;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	now = before;
+	now.rlim_cur = 64;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &now), 0);
+	assert_true(fd_make_room(64, &most));
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &now), 0);
+	assert_int_equal(now.rlim_cur, 64); /* it was enough */
+	assert_true(fd_make_room(65, &most));
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &now), 0);
+	assert_int_equal(now.rlim_cur, before.rlim_max);
+	if (before.rlim_max != RLIM_INFINITY) {
+		assert_false(fd_make_room(before.rlim_max + 1, &most));
+		assert_int_equal(most, before.rlim_max);
+	}
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 
 /* Keys that lie behind one another, over the table's end too, are found when one of them goes. */
@@ -212,6 +236,7 @@ int main(void)
 		cmocka_unit_test(uleb_beyond_64_bits_is_refused),
 		cmocka_unit_test(map_keeps_every_key),
 		cmocka_unit_test(map_forgets),
+		cmocka_unit_test(descriptors_up_to_the_hard_limit),
 		cmocka_unit_test(intern_gives_one_id_a_string),
 		cmocka_unit_test(json_escapes_what_a_script_must_not_see),
 		cmocka_unit_test(durations_and_sizes),

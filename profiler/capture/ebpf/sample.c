@@ -3,8 +3,8 @@
  * pages of its stack, to be walked here.
  */
 #include <string.h>
-#include <time.h>
 
+#include "base/cpu_time.h"
 #include "base/log.h"
 #include "profiler/capture/ebpf/ebpf.h"
 
@@ -172,14 +172,6 @@ static uint32_t take_walk(struct capture *c, const struct kern_sample *sample, u
 		ebpf_of(c)->stale++;
 	}
 	return count;
-}
-
-static uint64_t thread_cpu_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
 }
 
 /* What the kernel program was in want of. The walk here asks for it too, but does not get there

@@ -14,8 +14,8 @@
  * when memory is another array's by now.
  */
 #include <string.h>
-#include <time.h>
 
+#include "base/cpu_time.h"
 #include "profiler/capture/ebpf/ebpf.h"
 #include "profiler/unwind/pool.h"
 
@@ -65,14 +65,6 @@ void ebpf_settle_maps(struct capture *c, uint64_t maps)
 }
 
 /* --- publishing --- */
-
-static uint64_t thread_cpu_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
-}
 
 /* The kernel program cannot ask for a file: all that are mapped are opened. */
 static void open_files(struct capture *c, uint32_t process)

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -201,20 +200,15 @@ static struct error *need_descriptors(const struct events *e, size_t more)
 {
 	size_t need = e->fds.count + e->tellers.count + e->cpus.count + EVENTS_FDS_SPARE +
 		      (e->is_switched ? 2 * more : more);
-	struct rlimit limit;
+	uint64_t most;
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || need <= limit.rlim_cur)
+	if (fd_make_room(need, &most))
 		return NULL;
-	if (need <= limit.rlim_max) {
-		limit.rlim_cur = limit.rlim_max;
-		if (setrlimit(RLIMIT_NOFILE, &limit) == 0)
-			return NULL;
-	}
 	return error_hint(
 		error_new(ERR_UNSUPPORTED,
 			  "sampling these threads takes %zu file descriptors (%s for each "
 			  "thread and CPU), and the limit is %llu",
-			  need, e->is_switched ? "two" : "one", (unsigned long long)limit.rlim_max),
+			  need, e->is_switched ? "two" : "one", (unsigned long long)most),
 		"raise it with `ulimit -n %zu` (when attaching, -t chooses threads)", need);
 }
 

@@ -3,9 +3,9 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "profiler/capture/session.h"
 
@@ -45,15 +45,9 @@ void grow_deinit(struct grow *g, const struct events *e)
  * that is free. */
 static bool is_too_high(int fd)
 {
-	struct rlimit limit;
-	rlim_t need = (rlim_t)fd + EVENTS_FDS_SPARE;
+	uint64_t most;
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || need < limit.rlim_cur)
-		return false;
-	if (need >= limit.rlim_max)
-		return true;
-	limit.rlim_cur = limit.rlim_max;
-	return setrlimit(RLIMIT_NOFILE, &limit) != 0;
+	return !fd_make_room((size_t)fd + EVENTS_FDS_SPARE + 1, &most);
 }
 
 /* 0, or the reason that the event could not be opened. */
