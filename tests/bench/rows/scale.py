@@ -195,8 +195,8 @@ def files_row(b):
     attached(b, f"{LIBRARIES} libraries, attached", words, 3, 3)
     shutil.rmtree(folder)
     launched(b, "mmap and munmap of code, all the time", [b.program("mappings"), "map", library, "5"])
-    copies(b.program("burn"), folder, "", 500)
-    launched(b, "500 programs", ["sh", "-c", 'for i in "$0"/*; do "$i" 1; done', folder])
+    copies(b.program("deep"), folder, "", 500)
+    launched(b, "500 programs", ["sh", "-c", 'for i in "$0"/*; do "$i" 26 0.02; done', folder])
     shutil.rmtree(folder)
 
 
