@@ -45,8 +45,14 @@ def build_programs(folder, build_id=True):
             subprocess.run(words, check=True)
 
 
+def split(frame):
+    """FILE:NAME; memory files have a colon in the first."""
+    at = frame.index(":", len("memfd:") if frame.startswith("memfd:") else 0)
+    return frame[:at], frame[at + 1:]
+
+
 def file_of(frame):
-    return frame.rpartition(":")[0]
+    return split(frame)[0]
 
 
 class Judge:
@@ -56,7 +62,7 @@ class Judge:
 
     def kind_of(self, frame):
         """(what it is, its function's tag or name)"""
-        file, _, name = frame.rpartition(":")
+        file, name = split(frame)
         if file == "[kernel]":
             return "kernel", name
         if file == "[jit]":
@@ -107,7 +113,7 @@ class Judge:
             before = "11" if step == "leaf" else str(int(step) - 1)
             return by == "chain" and by_what.groups() == (tag, before) and file_of(caller) == file
         if kind == "jit":
-            return by in ("with", "jit")
+            return by in ("with", "jit") or (by == "system" and not frame.startswith("["))
         if kind == "unknown":
             return False
         if kind == "system":
@@ -155,7 +161,8 @@ class Judge:
             self.counts["chain frames"] += self.kind_of(frame)[0] == "chain"
             if wrong:
                 break
-        if not wrong and not self.has_right_name(frames, comm):
+        self.counts["unnamed"] += not comm  # what told of the program was lost
+        if not wrong and comm and not self.has_right_name(frames, comm):
             wrong = f"named '{comm}': {user[-1]}"
         if wrong:
             what = "guessed" if any(guessed) else "false"
@@ -306,6 +313,9 @@ def run(build, programs, name, mode="launched", seconds=1.0, frequency=4999):
         words, files = (SCENARIOS | UNTOLD)[name](folder, seconds + (ATTACH_SECONDS if mode == "attached" else 0))
         judge = Judge(files)
         status = record(build, folder, mode, words, frequency, seconds)
+        if mode == "attached" and not os.path.exists(f"{folder}/x.cprof"):
+            judge.counts["too late"] += 1  # the target had ended
+            return judge
         judge.counts["failed"] += status != 0
         said = subprocess.run([f"{build}/tests/bench/stacks_of", "--files", f"{folder}/x.cprof"],
                               stdout=subprocess.PIPE, check=True).stdout.decode(errors="replace")
