@@ -198,10 +198,11 @@ def show(b, name, pool, goal):
                f"{pool.deferred} deferred{cuts}")
     if not pool.ticks["all"]:
         return
+    apart = 100 * (pool.ticks["between"] + pool.ticks["no_memory"]) / pool.ticks["all"]
     share = 100 * (pool.statuses["exec"] + pool.statuses["exiting"]) / samples
     b.add(f"from exec: {name}: in execve or exiting", [share], "%", None if goal is None else IN_EXEC_OR_EXIT,
           at_least=False, timed=False,
-          peer=[100 * (pool.ticks["between"] + pool.ticks["no_memory"]) / pool.ticks["all"]],
+          peer=[apart] if apart else None,
           peer_name="a count of its own",
           note=f"exec {pool.statuses['exec']}, exiting without a stack {pool.statuses['exiting']} of {samples}; counted apart: "
                f"{pool.ticks['between']} between two programs ({pool.ticks['in_execve']} in execve at all), "
