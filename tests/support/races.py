@@ -47,8 +47,8 @@ def build_programs(folder, build_id=True):
 
 def split(frame):
     """FILE:NAME; memory files have a colon in the first."""
-    at = frame.index(":", len("memfd:") if frame.startswith("memfd:") else 0)
-    return frame[:at], frame[at + 1:]
+    at = frame.find(":", len("memfd:") if frame.startswith("memfd:") else 0)
+    return (frame[:at], frame[at + 1:]) if at >= 0 else ("", frame)  # a name with a semicolon
 
 
 def file_of(frame):
