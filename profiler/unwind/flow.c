@@ -14,7 +14,7 @@
 #define NESTED_MAX   1000 /* calls in a row in one function */
 #define SWITCHES     16	  /* that are remembered */
 #define INT3	     0xcc
-#define STEPS_A_BYTE 8 /* of work, after which the rest is given up: who wrote this? */
+#define STEPS_A_BYTE 2 /* of work, after which the rest is given up: who wrote this? */
 
 enum flags {
 	FLOW_KNOWN = 1,	  /* an instruction starts here, and the state in front of it is known */
@@ -429,6 +429,16 @@ struct flow *flow_create(const uint8_t *bytes, size_t size, uint64_t vaddr, bool
 	free(a.when);
 	vec_deinit(&a.known);
 	return f;
+}
+
+size_t flow_known_bytes(const struct flow *f)
+{
+	size_t known = 0;
+
+	for (size_t i = 1; i < f->rows.count; i++)
+		if (f->rows.items[i - 1].rule != UNWIND_RULE_INVALID)
+			known += f->rows.items[i].offset - f->rows.items[i - 1].offset;
+	return known;
 }
 
 void flow_destroy(struct flow *f)

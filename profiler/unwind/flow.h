@@ -28,7 +28,8 @@ struct flow_function {
  * entries there, and not a part of it. */
 struct flow *flow_create(const uint8_t *bytes, size_t size, uint64_t vaddr, bool is_whole,
 			 const struct flow_function *known, size_t known_count);
-void flow_destroy(struct flow *f); /* takes NULL */
+size_t flow_known_bytes(const struct flow *f); /* of those that have rows */
+void flow_destroy(struct flow *f);	       /* takes NULL */
 
 /* Emits rows for [from, to), in order; rule INVALID where nothing is known. */
 void flow_emit(const struct flow *f, uint64_t from, uint64_t to,

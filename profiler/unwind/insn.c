@@ -270,27 +270,41 @@ static bool is_strange(const struct reading *r)
 	       (r->i.mnemonic == ZYDIS_MNEMONIC_RET && r->i.operand_count_visible);
 }
 
+/* Where it leads to, without its operands, which take as long to decode as the rest. */
+static void read_address(const ZydisDecodedInstruction *i, struct insn *ret)
+{
+	ret->size = i->length;
+	if (i->attributes & ZYDIS_ATTRIB_IS_RELATIVE && i->raw.imm[0].is_relative) {
+		ret->has_target = true;
+		ret->target = i->raw.imm[0].value.s + i->length;
+	}
+	/* relative to rip */
+	if (i->mnemonic == ZYDIS_MNEMONIC_LEA && i->raw.modrm.mod == 0 && i->raw.modrm.rm == 5) {
+		ret->has_address = true;
+		ret->address = i->raw.disp.value + i->length;
+	}
+}
+
 bool insn_read(const uint8_t *bytes, size_t size, struct insn *ret, struct insn_state *state)
 {
-	struct reading r = { .s = state };
+	struct reading r; /* 1 KB, which is not to be cleared for each instruction */
+	ZydisDecoderContext context;
 	ZydisDecoder decoder;
 
 	ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
-	if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, bytes, size, &r.i, r.operands)))
+	if (!ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&decoder, &context, bytes, size, &r.i)))
 		return false;
-
-	const ZydisDecodedOperand *first = &r.operands[0], *second = &r.operands[1];
-	bool is_relative = r.i.operand_count && first->type == ZYDIS_OPERAND_TYPE_IMMEDIATE &&
-			   first->imm.is_relative;
-
-	*ret = (struct insn){ .size = r.i.length, .kind = kind_of(&r, is_relative) };
-	if (is_relative) {
-		ret->has_target = true;
-		ret->target = first->imm.value.s + r.i.length;
-	}
-	if (r.i.mnemonic == ZYDIS_MNEMONIC_LEA && second->mem.base == ZYDIS_REGISTER_RIP) {
-		ret->has_address = true;
-		ret->address = second->mem.disp.value + r.i.length;
-	}
-	return !is_strange(&r) && (!state || apply(&r));
+	*ret = (struct insn){ 0 };
+	read_address(&r.i, ret);
+	ret->kind = kind_of(&r, ret->has_target);
+	if (is_strange(&r))
+		return false;
+	if (!state)
+		return true;
+	r.s = state;
+	r.operands[0].type = r.operands[1].type = ZYDIS_OPERAND_TYPE_UNUSED;
+	if (!ZYAN_SUCCESS(ZydisDecoderDecodeOperands(&decoder, &context, &r.i, r.operands,
+						     r.i.operand_count)))
+		return false;
+	return apply(&r);
 }

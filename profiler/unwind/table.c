@@ -90,7 +90,6 @@ struct error *unwind_table_create(struct unwind_tables *t, const struct image *i
 void unwind_table_free(struct unwind_table *table)
 {
 	eh_index_destroy(table->index);
-	flow_destroy(table->flow);
 	free(table->compiled);
 	free(table);
 }
@@ -113,15 +112,36 @@ void unwind_table_describe(const struct unwind_table *table, struct unwind_mappi
 	m->page_dir = table->dir - (uint32_t)table->first_page;
 }
 
+static bool is_compiled(const struct unwind_table *table, uint64_t unit)
+{
+	return unit - table->first_unit >= table->unit_count ||
+	       table->compiled[unit - table->first_unit];
+}
+
+/* Following code takes long, and what it found takes memory: all units that it is of any use for
+ * are compiled at once. */
+static void use_up_flow(struct unwind_table *table)
+{
+	uint64_t first = table->flow_start >> UNWIND_UNIT_SHIFT;
+	uint64_t last = (table->flow_end - 1) >> UNWIND_UNIT_SHIFT;
+
+	for (uint64_t unit = first; unit <= last; unit++)
+		if (!is_compiled(table, unit))
+			unit_compile(table, unit);
+	flow_destroy(table->flow);
+	table->flow = NULL;
+}
+
 void unwind_table_compile(struct unwind_table *table, uint64_t vaddr)
 {
 	uint64_t unit = vaddr >> UNWIND_UNIT_SHIFT, begun;
 
-	if (!table->dir || unit - table->first_unit >= table->unit_count ||
-	    table->compiled[unit - table->first_unit])
+	if (!table->dir || is_compiled(table, unit))
 		return;
 	begun = thread_cpu_ns();
 	unit_compile(table, unit);
+	if (table->flow)
+		use_up_flow(table);
 	table->tables->build_ns += thread_cpu_ns() - begun;
 }
 

@@ -22,6 +22,11 @@
 #define WHOLE_BYTES (1u << 20)
 #define REACH_BYTES 16384
 
+/* Where following instructions shows less than a part of so much code, it is no code that this is
+ * for, and the rest is left alone: it takes a hundred times longer than entries do. */
+#define TRIAL_BYTES (256u << 10)
+#define SHOWN_PART  2
+
 /* Of a symbol table, for each byte of code: nobody reads a large one for a few bytes. */
 #define SYMBOL_BYTES 1024
 
@@ -172,21 +177,37 @@ static struct flow *follow(struct unwind_table *table, const uint8_t *bytes, siz
 		    s[i].size / SYMBOL_BYTES <= size)
 			add_symbols(&s[i], start, start + size, &f);
 	flow = flow_create(bytes, size, start, is_whole, f.all.items, f.all.count);
+	table->followed_bytes += size;
+	table->shown_bytes += flow_known_bytes(flow);
 	vec_deinit(&f.all);
 	return flow;
 }
 
-/* What follows from the instructions of code without entries. That of a whole piece is kept for the
- * next unit. */
+/* Go has tables of its own, and functions that begin with a way out of them. */
+static bool is_worth_following(const struct unwind_table *table)
+{
+	return !image_find_section(table->img, ".gopclntab") &&
+	       !image_find_section(table->img, ".note.go.buildid") &&
+	       (table->followed_bytes < TRIAL_BYTES ||
+		table->shown_bytes >= table->followed_bytes / SHOWN_PART);
+}
+
+/* What follows from the instructions of code without entries; NULL where nothing would. That of a
+ * whole piece is kept for the next unit. */
 static struct flow *flow_of(struct unwind_table *table, const uint8_t *bytes, size_t size,
 			    uint64_t start, bool is_whole)
 {
+	bool is_kept = is_whole && table->flow && table->flow_start == start;
+
+	if (!is_kept && !is_worth_following(table))
+		return NULL;
 	if (!is_whole)
 		return follow(table, bytes, size, start, false);
-	if (!table->flow || table->flow_start != start) {
+	if (!is_kept) {
 		flow_destroy(table->flow);
 		table->flow = follow(table, bytes, size, start, true);
 		table->flow_start = start;
+		table->flow_end = start + size;
 	}
 	return table->flow;
 }
@@ -226,7 +247,8 @@ static void emit_bare_code(struct writer *w, uint64_t start, uint64_t end)
 						 .rule = UNWIND_RULE_STOP };
 			found = true;
 		}
-		flow_emit(flow, start + from, start + (found ? m.offset : left), emit, w);
+		if (flow)
+			flow_emit(flow, start + from, start + (found ? m.offset : left), emit, w);
 		if (!found)
 			break;
 		/* A handler returns to the first byte, and return addresses are looked up at the

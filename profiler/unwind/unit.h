@@ -25,10 +25,11 @@ struct unwind_table {
 	uint64_t code_low, code_high; /* what may be code: of the sections, where there are any */
 	uint8_t *compiled;	      /* a flag a unit */
 	struct unit_cie cies[UNIT_CIES];
-	struct flow *flow; /* of the last code without entries that was looked at as a whole ... */
-	uint64_t flow_start;
+	struct flow *flow; /* while its units are compiled: of code without entries, as a whole ... */
+	uint64_t flow_start, flow_end;
 	bool follow_bx;
 	uint64_t rows, pool_words;
+	uint64_t followed_bytes, shown_bytes; /* of code without entries; of these, with rows */
 	uint32_t units_compiled;
 };
 
