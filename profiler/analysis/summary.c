@@ -151,7 +151,7 @@ static bool is_telling(uint64_t missing, uint64_t of)
  * that is missed may be idle, too. */
 static bool missed_while_idle(const struct account *a)
 {
-	return a->idle + a->idle_unseen > a->missed / 10;
+	return (a->idle + a->idle_unseen) / 2 >= a->missed;
 }
 
 static double percent_of(uint64_t part, uint64_t all)

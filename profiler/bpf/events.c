@@ -71,7 +71,6 @@ static uint64_t idle_ns(int cpu)
 
 struct error *kern_sampler_start(struct kern_sampler *s, const struct perf_event_attr *attr)
 {
-	s->state->sampling = 1;
 	s->attr = (struct perf_event_attr){
 		.size = sizeof(s->attr),
 		.type = attr->type,
@@ -103,6 +102,7 @@ struct error *kern_sampler_start(struct kern_sampler *s, const struct perf_event
 void kern_sampler_resume(struct kern_sampler *s)
 {
 	pthread_mutex_lock(&s->events_lock);
+	s->state->sampling = 1;
 	for (size_t i = 0; i < s->cpus.count && !s->started; i++)
 		s->cpus.items[i].idle_since_ns = idle_ns(s->cpus.items[i].cpu);
 	for (size_t i = 0; i < s->cpus.count; i++) {
@@ -123,8 +123,8 @@ static uint64_t idle_until_now(const struct kern_sampler *s, const struct kern_c
 
 void kern_sampler_stop(struct kern_sampler *s)
 {
-	s->state->sampling = 0;
 	pthread_mutex_lock(&s->events_lock);
+	s->state->sampling = 0;
 	for (size_t i = 0; i < s->cpus.count; i++) {
 		if (s->cpus.items[i].event >= 0)
 			ioctl(s->cpus.items[i].event, PERF_EVENT_IOC_DISABLE, 0);

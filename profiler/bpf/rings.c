@@ -13,7 +13,7 @@
 #include "profiler/bpf/explain.h"
 
 /* Of all CPUs together, and of one. A sample takes some 400 bytes, a stack that is sent 64 KiB: at
- * 1,000 Hz the largest has room for a stack with each sample of 60 ms, and wakes the drain well
+ * 1,000 Hz the largest has room for a stack with each sample of 60 ms, and wakes the intake well
  * before. */
 #define ALL_RINGS_BYTES	 (64u << 20)
 #define RING_BYTES_LEAST (512u << 10)

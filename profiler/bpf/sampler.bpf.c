@@ -407,9 +407,11 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 	struct kern_process new = { .armed = 1 }, *p;
 	struct pid_numbers from = numbers_of(parent), to = numbers_of(child);
 	struct kern_slot *slot = 0;
-	__u32 one = 1, index, memory_of = child->mm == parent->mm ? from.tgid : 0;
+	__u32 one = 1, index, memory_of;
 	__u64 maps = 0;
 
+	/* kernel threads have none */
+	memory_of = child->mm && child->mm == parent->mm ? from.tgid : 0;
 	if (target == KERN_TARGET_THREADS && bpf_map_lookup_elem(&threads, &from.tid) &&
 	    bpf_map_update_elem(&threads, &to.tid, &one, BPF_ANY))
 		no_room();

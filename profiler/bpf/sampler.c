@@ -21,7 +21,7 @@
 #include "profiler/process/namespace.h"
 
 #define IN_FLIGHT_MAX (64u << 20)
-#define WAKE_PART     4 /* a ring that holds more than this part of its size wakes the drain */
+#define WAKE_PART     4 /* a ring that holds more than this part of its size wakes the intake */
 
 /* What loading takes: the kernel's description of its types, the verifier's states, the maps but
  * for those of each CPU; and what cprof needs beside. */

@@ -361,7 +361,7 @@ void capture_stop(struct capture *c)
 		return;
 	c->stopping = true;
 	if (write(c->wake, &one, sizeof(one)) < 0)
-		c->stopping = true; /* the drain thread looks by itself every few milliseconds */
+		c->stopping = true; /* the drain thread looks by itself now and then */
 	pthread_join(c->drain, NULL);
 	c->drain_runs = false;
 }

@@ -16,6 +16,7 @@
 #include "profiler/capture/session.h"
 
 #define WATCH_LAG_NS   3000000ull
+#define CALM_NS	       100000000ull
 #define FLUSH_NS       1000000000ull
 #define FIRST_FLUSH_NS 100000000ull /* whoever kills cprof early still finds something */
 #define LIVE_CHECK_NS  200000000ull
@@ -132,12 +133,25 @@ static struct error *tend(struct capture *c, struct drain_times *t, uint64_t now
 	return recording_flush(c->writer);
 }
 
-static bool wait_for_records(struct capture *c, struct pollfd *fds, int ms)
+/* For what takes long, and what no sample waits for. */
+static bool has_time(const struct capture *c)
 {
-	if (poll(fds, c->wake_fds.count + 1, ms) < 0 && errno != EINTR) {
+	return unwind_tables_have_left(c->tables) && session_now() > c->watch_until_ns + CALM_NS;
+}
+
+/* False: it cannot wait. */
+static bool wait_for_records(struct capture *c, struct pollfd *fds)
+{
+	bool watches = session_now() < c->watch_until_ns, has_left = has_time(c);
+	int ms = has_left ? 0 : watches ? c->watch_poll_ms : c->poll_ms;
+	int ready = poll(fds, c->wake_fds.count + 1, ms);
+
+	if (ready < 0 && errno != EINTR) {
 		c->error = error_errno(errno, "cannot wait for the kernel's samples");
 		return false;
 	}
+	if (!ready && has_left)
+		unwind_tables_follow(c->tables);
 	/* the event of a CPU that went offline has hung up for ever, and would never let us wait */
 	for (size_t i = 0; i < c->wake_fds.count; i++)
 		if (fds[i].revents & (POLLHUP | POLLERR | POLLNVAL))
@@ -159,9 +173,7 @@ void *drain_thread(void *session)
 		fds[i] = (struct pollfd){ .fd = c->wake_fds.items[i], .events = POLLIN };
 	fds[n] = (struct pollfd){ .fd = c->wake, .events = POLLIN };
 	while (!c->stopping && !c->error) {
-		bool watches = session_now() < c->watch_until_ns;
-
-		if (!wait_for_records(c, fds, watches ? c->watch_poll_ms : c->poll_ms))
+		if (!wait_for_records(c, fds))
 			break;
 		now = session_now();
 		session_drain(c, false);

@@ -81,6 +81,28 @@ static struct error *find_format(struct output *o, const char *to)
 	return error_hint(err, "%s, and .cprof (the recording itself)", known);
 }
 
+/* For one that nobody asked for: here, or where the first file goes, if nothing may be written here.
+ */
+static char *unkept_recording(const struct outputs *o)
+{
+	const char *folder = getenv("TMPDIR");
+	int length = -1;
+
+	if (faccessat(AT_FDCWD, ".", W_OK, AT_EACCESS) == 0)
+		return mem_printf("cprof-%d.cprof", (int)getpid());
+	if (!folder || !*folder)
+		folder = "/tmp";
+	for (size_t i = 0; i < o->items.count && length < 0; i++) {
+		const char *path = o->items.items[i].path, *slash = strrchr(path, '/');
+
+		if (slash) {
+			folder = path;
+			length = (int)(slash - path);
+		}
+	}
+	return mem_printf("%.*s/cprof-%d.cprof", length, folder, (int)getpid());
+}
+
 struct error *outputs_plan(struct outputs *o, const char *const *paths, size_t count,
 			   const char *to)
 {
@@ -108,7 +130,7 @@ struct error *outputs_plan(struct outputs *o, const char *const *paths, size_t c
 		return error_hint(error_new(ERR_USAGE, "--to is the format of -o -"),
 				  "the format of a file goes by its extension");
 	if (!o->recording)
-		o->recording = mem_printf("cprof-%d.cprof", (int)getpid());
+		o->recording = unkept_recording(o);
 	return NULL;
 }
 

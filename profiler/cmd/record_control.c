@@ -71,7 +71,15 @@ struct error *control_open(struct control *c, const char *spec)
 	CLEANUP(mem_cleanup) char *commands = mem_strndup(words, n);
 
 	TRY(open_one(commands, &c->commands));
-	return words[n] ? open_one(words + n + 1, &c->answers) : NULL;
+	if (!words[n])
+		return NULL;
+	TRY(open_one(words + n + 1, &c->answers));
+	if (c->answers == c->commands) { /* a socket: each is closed on its own */
+		c->answers = fcntl(c->commands, F_DUPFD_CLOEXEC, 0);
+		if (c->answers < 0)
+			return error_errno(errno, "--control");
+	}
+	return NULL;
 }
 
 static bool is_ready(int fd, short what)

@@ -167,6 +167,7 @@ NORETURN static void run_child(const char *path, const struct sudo_user *user, i
 {
 	struct opener opener = { 0 };
 	int errnum = 0;
+	pid_t child;
 
 	if (!become(user))
 		errnum = errno;
@@ -178,8 +179,11 @@ NORETURN static void run_child(const char *path, const struct sudo_user *user, i
 	}
 	if (!errnum && !find_browser(path, &opener) && !find_desktop(path, &opener))
 		errnum = has_display() ? ENOENT : ENODEV;
-	if (!errnum && fork() == 0)
+	child = errnum ? 1 : fork();
+	if (child == 0)
 		run_opener(opener.words.items, result);
+	if (child < 0)
+		errnum = errno;
 	if (errnum && write(result, &errnum, sizeof(errnum)) < 0)
 		_exit(1);
 	_exit(0);

@@ -4,13 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "base/log.h"
 #include "profiler/process/find.h"
 #include "profiler/process/maps.h"
+#include "profiler/process/namespace.h"
 
 #define NONE		   UINT32_MAX
 #define CHECK_EVERY_MIN_NS 10000000ull
@@ -225,12 +225,9 @@ static bool apply_maps(struct proc_model *m, uint32_t process, const struct proc
 static bool scan_maps(struct proc_model *m, uint32_t process, uint64_t time_ns)
 {
 	struct proc_scan scan = { .process = process,
-				  .serial = proc_process_at(m, process)->serial };
-	struct error *err;
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	err = proc_maps_read(proc_process_at(m, process)->pid, &scan.maps);
+				  .serial = proc_process_at(m, process)->serial,
+				  .time_ns = proc_now() };
+	struct error *err = proc_maps_read(proc_process_at(m, process)->pid, &scan.maps);
 	if (err) {
 		struct proc_process *p = proc_process_at(m, process);
 
@@ -240,7 +237,6 @@ static bool scan_maps(struct proc_model *m, uint32_t process, uint64_t time_ns)
 		error_free(err);
 		return false;
 	}
-	scan.time_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 	vec_push(&m->scans, scan);
 	return apply_maps(m, process, &scan.maps, time_ns, false);
 }
@@ -367,6 +363,8 @@ void proc_model_end(struct proc_model *m, uint32_t thread)
 	proc_model_leave_memory(m, t->process);
 	proc_space_release(p->space);
 	p->space = NULL;
+	map_deinit(&p->recorded); /* nothing of it is mapped any more */
+	p->recorded = (struct map){ 0 };
 }
 
 void proc_model_forget(struct proc_model *m, uint32_t pid)

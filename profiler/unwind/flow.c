@@ -1,8 +1,10 @@
 #include "profiler/unwind/flow.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/compiler.h"
+#include "base/cpu_time.h"
 #include "base/mem.h"
 #include "base/vec.h"
 #include "profiler/unwind/insn.h"
@@ -14,7 +16,8 @@
 #define NESTED_MAX   1000 /* calls in a row in one function */
 #define SWITCHES     16	  /* that are remembered */
 #define INT3	     0xcc
-#define STEPS_A_BYTE 2 /* of work, after which the rest is given up: who wrote this? */
+#define STEPS_A_BYTE 2	  /* of work, after which the rest is given up, whatever the bytes are */
+#define CLOCK_EVERY  1024 /* instructions, a power of two */
 
 enum flags {
 	FLOW_KNOWN = 1,	  /* an instruction starts here, and the state in front of it is known */
@@ -47,7 +50,8 @@ struct analysis {
 	uint32_t *when;	     /* ... and where each stands in there */
 	uint32_t last;	     /* proof of the last function */
 	size_t function;     /* what stands before is of other functions, and proved */
-	uint64_t steps_left;
+	uint64_t steps_left, until_cpu_ns;
+	bool is_late; /* and given up */
 };
 
 /* What following a piece of code has shown. */
@@ -72,6 +76,14 @@ static const struct insn_state entry_state = { .depth = ENTRY_DEPTH };
 
 /* --- what is where --- */
 
+static void look_at_clock(struct analysis *a, uint64_t instructions)
+{
+	if (instructions % CLOCK_EVERY || thread_cpu_ns() < a->until_cpu_ns)
+		return;
+	a->is_late = true;
+	a->steps_left = 0;
+}
+
 static void mark(struct analysis *a, int64_t at, uint8_t flags)
 {
 	if (at >= 0 && (uint64_t)at < a->size)
@@ -85,18 +97,35 @@ static void mark_known(struct analysis *a, const struct flow_function *f, uint64
 	size_t at = f->vaddr - vaddr, size = MIN(f->size, a->size - at);
 
 	a->flags[at] |= FLOW_ENTRY;
-	for (size_t i = at + 1; i < at + size; i++)
-		a->flags[i] |= FLOW_INSIDE;
+	if (size <= 1)
+		return;
+	a->when[at + 1]++; /* ends less beginnings, so far: unsigned, and right as a sum */
+	a->when[at + size]--;
+}
+
+/* Symbols may lie over each other: each byte is marked once. */
+static void mark_inside(struct analysis *a)
+{
+	uint32_t inside = 0;
+
+	for (size_t at = 0; at < a->size; at++) {
+		inside += a->when[at];
+		if (inside)
+			a->flags[at] |= FLOW_INSIDE;
+	}
+	memset(a->when, 0, (a->size + 1) * sizeof(*a->when));
 }
 
 /* One instruction after the other: where functions may start. */
 static void scan(struct analysis *a)
 {
+	uint64_t instructions = 0;
 	bool may_begin = true;
 
-	for (size_t at = 0; at < a->size;) {
+	for (size_t at = 0; at < a->size && !a->is_late;) {
 		struct insn i;
 
+		look_at_clock(a, instructions++);
 		if (may_begin)
 			a->flags[at] |= FLOW_BEGIN;
 		if (!a->bytes[at] || a->bytes[at] == INT3) { /* linkers' padding */
@@ -214,7 +243,7 @@ static void follow_edge(struct analysis *a, struct stretch *s, const struct edge
 		s->proof |= FLOW_CONTRADICTS;
 		return;
 	}
-	a->steps_left--;
+	look_at_clock(a, --a->steps_left);
 	a->flags[at] |= FLOW_KNOWN;
 	a->states[at] = e->state;
 	a->when[at] = (uint32_t)a->known.count;
@@ -408,27 +437,35 @@ static void make_rows(struct flow *f, const struct analysis *a)
 	add_row(f, a->size, UNWIND_RULE_INVALID);
 }
 
-struct flow *flow_create(const uint8_t *bytes, size_t size, uint64_t vaddr, bool is_whole,
-			 const struct flow_function *known, size_t known_count)
+struct flow *flow_create(const struct flow_code *code, uint64_t until_cpu_ns)
 {
-	struct analysis a = { .bytes = bytes, .size = size, .is_whole = is_whole };
+	struct analysis a = { .bytes = code->bytes,
+			      .size = code->size,
+			      .is_whole = code->is_whole,
+			      .until_cpu_ns = until_cpu_ns };
 	struct flow *f = mem_calloc(1, sizeof(*f));
 
-	f->vaddr = vaddr;
-	a.flags = mem_calloc(size, 1);
-	a.states = mem_calloc(size, sizeof(*a.states));
-	a.when = mem_calloc(size, sizeof(*a.when));
-	a.steps_left = (uint64_t)size * STEPS_A_BYTE;
+	f->vaddr = code->vaddr;
+	a.flags = mem_calloc(a.size, 1);
+	a.states = mem_calloc(a.size, sizeof(*a.states));
+	a.when = mem_calloc(a.size + 1, sizeof(*a.when));
+	a.steps_left = (uint64_t)a.size * STEPS_A_BYTE;
 	scan(&a);
-	for (size_t i = 0; i < known_count; i++)
-		mark_known(&a, &known[i], vaddr);
-	follow_all(&a);
-	make_rows(f, &a);
+	for (size_t i = 0; i < code->known_count; i++)
+		mark_known(&a, &code->known[i], code->vaddr);
+	mark_inside(&a);
+	if (!a.is_late)
+		follow_all(&a);
+	if (!a.is_late)
+		make_rows(f, &a);
 	free(a.flags);
 	free(a.states);
 	free(a.when);
 	vec_deinit(&a.known);
-	return f;
+	if (!a.is_late)
+		return f;
+	flow_destroy(f);
+	return NULL;
 }
 
 size_t flow_known_bytes(const struct flow *f)

@@ -24,10 +24,18 @@ struct flow_function {
 	uint64_t vaddr, size;
 };
 
-/* Follows the functions in these bytes, which are borrowed. `is_whole`: they are all that has no
- * entries there, and not a part of it. */
-struct flow *flow_create(const uint8_t *bytes, size_t size, uint64_t vaddr, bool is_whole,
-			 const struct flow_function *known, size_t known_count);
+struct flow_code {
+	const uint8_t *bytes;
+	size_t size;
+	uint64_t vaddr;
+	bool is_whole; /* all that has no entries there, and not a part of it */
+	const struct flow_function *known;
+	size_t known_count;
+};
+
+/* Follows the functions in these bytes, which are borrowed. NULL: the thread had taken so much CPU
+ * time (thread_cpu_ns()) before that was done. */
+struct flow *flow_create(const struct flow_code *code, uint64_t until_cpu_ns);
 size_t flow_known_bytes(const struct flow *f); /* of those that have rows */
 void flow_destroy(struct flow *f);	       /* takes NULL */
 

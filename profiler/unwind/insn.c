@@ -56,7 +56,7 @@ static void lose_bp(struct insn_state *s)
 
 static void save_bp(struct insn_state *s, int64_t distance)
 {
-	if (!s->slot && !s->lost && !s->frame && distance > WORD)
+	if (!s->slot && !s->lost && !s->frame && distance > WORD && distance < INT32_MAX / 2)
 		s->slot = (int32_t)distance;
 }
 

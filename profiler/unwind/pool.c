@@ -32,6 +32,7 @@ void unwind_tables_destroy(struct unwind_tables *t)
 	for (size_t i = 0; i < t->tables.count; i++)
 		unwind_table_free(t->tables.items[i]);
 	vec_deinit(&t->tables);
+	vec_deinit(&t->left);
 	if (!t->source.add_chunk) {
 		for (size_t i = 0; i < UNWIND_MAX_CHUNKS && t->chunks[i]; i++)
 			munmap(t->chunks[i], UNWIND_CHUNK_WORDS * sizeof(uint32_t));

@@ -14,6 +14,12 @@
 
 #define RULE_CACHE_SIZE 4096
 
+/* A unit whose code without entries is still to be followed. */
+struct unit_left {
+	struct unwind_table *table;
+	uint64_t unit;
+};
+
 struct unwind_tables {
 	struct unwind_memory_source source; /* add_chunk NULL: chunks and rules are our own */
 	uint32_t *chunks[UNWIND_MAX_CHUNKS];
@@ -28,7 +34,10 @@ struct unwind_tables {
 	} rule_cache[RULE_CACHE_SIZE]; /* in front of rule_ids, direct-mapped */
 
 	VEC(struct unwind_table *) tables;
-	uint64_t build_ns;	 /* CPU time of compiling */
+	uint64_t build_ns;	    /* CPU time of compiling */
+	uint64_t follow_ns;	    /* of that: of units with code without entries */
+	VEC(struct unit_left) left; /* to be followed */
+	size_t left_taken;
 	uint64_t pages_left_out; /* of code, for whose rows there was no memory */
 };
 

@@ -118,7 +118,8 @@ UNWIND_INLINE int unwind_find_rule(struct unwind_context *cx, const struct unwin
 		return 1;
 	if (!unwind_search_rule(cx, dir, offset, ret))
 		return 0;
-	unwind_cache_rule(cx, key, *ret);
+	if (*ret != UNWIND_RULE_INVALID) /* the code may be followed yet */
+		unwind_cache_rule(cx, key, *ret);
 	return 1;
 }
 

@@ -9,6 +9,10 @@
  * alone have an .init. */
 #define BARE_PAGES 16
 
+/* So much CPU time, in all, goes at once into code without entries, which walks wait for; what is
+ * more waits until there is time. */
+#define FOLLOW_AT_ONCE_NS 250000000ull
+
 #define UNIT_PAGE_SHIFT (UNWIND_UNIT_SHIFT - UNWIND_PAGE_SHIFT)
 
 /* The pages that the executable segments span; false where there are none or the file lies. */
@@ -112,10 +116,11 @@ void unwind_table_describe(const struct unwind_table *table, struct unwind_mappi
 	m->page_dir = table->dir - (uint32_t)table->first_page;
 }
 
-static bool is_compiled(const struct unwind_table *table, uint64_t unit)
+static enum unit_state state_of(const struct unwind_table *table, uint64_t unit)
 {
-	return unit - table->first_unit >= table->unit_count ||
-	       table->compiled[unit - table->first_unit];
+	return unit - table->first_unit < table->unit_count
+		       ? table->compiled[unit - table->first_unit]
+		       : UNIT_COMPILED;
 }
 
 /* Following code takes long, and what it found takes memory: all units that it is of any use for
@@ -126,23 +131,54 @@ static void use_up_flow(struct unwind_table *table)
 	uint64_t last = (table->flow_end - 1) >> UNWIND_UNIT_SHIFT;
 
 	for (uint64_t unit = first; unit <= last; unit++)
-		if (!is_compiled(table, unit))
-			unit_compile(table, unit);
+		if (state_of(table, unit) != UNIT_COMPILED)
+			unit_compile(table, unit, UINT64_MAX);
 	flow_destroy(table->flow);
 	table->flow = NULL;
 }
 
-void unwind_table_compile(struct unwind_table *table, uint64_t vaddr)
+/* follow_ns: what may go into code without entries. */
+static void compile(struct unwind_table *table, uint64_t unit, uint64_t follow_ns)
 {
-	uint64_t unit = vaddr >> UNWIND_UNIT_SHIFT, begun;
+	struct unwind_tables *t = table->tables;
+	uint64_t begun = thread_cpu_ns(), took, followed = table->followed_bytes;
 
-	if (!table->dir || is_compiled(table, unit))
-		return;
-	begun = thread_cpu_ns();
-	unit_compile(table, unit);
+	unit_compile(table, unit, follow_ns ? begun + follow_ns : 0);
+	if (state_of(table, unit) == UNIT_WITHOUT_BARE)
+		vec_push(&t->left, ((struct unit_left){ table, unit }));
 	if (table->flow)
 		use_up_flow(table);
-	table->tables->build_ns += thread_cpu_ns() - begun;
+	took = thread_cpu_ns() - begun;
+	t->build_ns += took;
+	if (table->followed_bytes > followed || table->left_bare)
+		t->follow_ns += took;
+}
+
+void unwind_table_compile(struct unwind_table *table, uint64_t vaddr)
+{
+	uint64_t unit = vaddr >> UNWIND_UNIT_SHIFT;
+
+	if (table->dir && state_of(table, unit) == UNIT_NOT_COMPILED)
+		compile(table, unit,
+			FOLLOW_AT_ONCE_NS - MIN(FOLLOW_AT_ONCE_NS, table->tables->follow_ns));
+}
+
+bool unwind_tables_follow(struct unwind_tables *t)
+{
+	struct unit_left next;
+
+	vec_shed(&t->left, &t->left_taken);
+	if (t->left_taken == t->left.count)
+		return false;
+	next = t->left.items[t->left_taken++];
+	if (state_of(next.table, next.unit) == UNIT_WITHOUT_BARE)
+		compile(next.table, next.unit, UINT64_MAX / 2);
+	return true;
+}
+
+bool unwind_tables_have_left(const struct unwind_tables *t)
+{
+	return t->left_taken < t->left.count;
 }
 
 void unwind_tables_compile(struct unwind_tables *t, const struct unwind_mapping *m,
@@ -173,6 +209,8 @@ void unwind_table_compile_all(struct unwind_table *table)
 {
 	for (uint64_t i = 0; i < table->unit_count; i++)
 		unwind_table_compile(table, (table->first_unit + i) << UNWIND_UNIT_SHIFT);
+	while (unwind_tables_follow(table->tables))
+		;
 }
 
 void unwind_table_stats(const struct unwind_table *table, struct unwind_table_stats *ret)

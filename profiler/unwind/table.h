@@ -48,6 +48,11 @@ void unwind_table_compile(struct unwind_table *table, uint64_t vaddr);
 void unwind_tables_compile(struct unwind_tables *t, const struct unwind_mapping *m,
 			   uint64_t address);
 
+/* Compiling leaves out code without entries where it would take long. This does a piece of that;
+ * false: there was none. */
+bool unwind_tables_follow(struct unwind_tables *t);
+bool unwind_tables_have_left(const struct unwind_tables *t);
+
 /* CPU time that compiling has taken so far, of all tables. */
 uint64_t unwind_tables_build_ns(const struct unwind_tables *t);
 

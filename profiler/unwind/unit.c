@@ -163,22 +163,30 @@ static void add_symbols(const struct image_section *s, uint64_t start, uint64_t 
 	}
 }
 
-static struct flow *follow(struct unwind_table *table, const uint8_t *bytes, size_t size,
-			   uint64_t start, bool is_whole)
+/* NULL: it takes too long to be done at once. */
+static struct flow *follow(struct unwind_table *table, struct flow_code *code)
 {
 	struct functions f = { 0 };
 	const struct image_section *s;
-	size_t n = image_sections(table->img, &s);
+	size_t n = image_sections(table->img, &s), left = code->size * SYMBOL_BYTES;
 	struct flow *flow;
 
 	vec_push(&f.all, ((struct flow_function){ find_main(table->img), 0 }));
-	for (size_t i = 0; i < n; i++)
-		if ((s[i].type == SHT_SYMTAB || s[i].type == SHT_DYNSYM) &&
-		    s[i].size / SYMBOL_BYTES <= size)
-			add_symbols(&s[i], start, start + size, &f);
-	flow = flow_create(bytes, size, start, is_whole, f.all.items, f.all.count);
-	table->followed_bytes += size;
-	table->shown_bytes += flow_known_bytes(flow);
+	for (size_t i = 0; i < n; i++) {
+		if ((s[i].type != SHT_SYMTAB && s[i].type != SHT_DYNSYM) || s[i].size > left)
+			continue;
+		left -= s[i].size;
+		add_symbols(&s[i], code->vaddr, code->vaddr + code->size, &f);
+	}
+	code->known = f.all.items;
+	code->known_count = f.all.count;
+	flow = flow_create(code, table->follow_until_cpu_ns);
+	if (flow) {
+		table->followed_bytes += code->size;
+		table->shown_bytes += flow_known_bytes(flow);
+	} else {
+		table->left_bare = true;
+	}
 	vec_deinit(&f.all);
 	return flow;
 }
@@ -198,14 +206,19 @@ static struct flow *flow_of(struct unwind_table *table, const uint8_t *bytes, si
 			    uint64_t start, bool is_whole)
 {
 	bool is_kept = is_whole && table->flow && table->flow_start == start;
+	struct flow_code code = { bytes, size, start, .is_whole = is_whole };
 
 	if (!is_kept && !is_worth_following(table))
 		return NULL;
+	if (!is_kept && !table->follow_until_cpu_ns) {
+		table->left_bare = true;
+		return NULL;
+	}
 	if (!is_whole)
-		return follow(table, bytes, size, start, false);
+		return follow(table, &code);
 	if (!is_kept) {
 		flow_destroy(table->flow);
-		table->flow = follow(table, bytes, size, start, true);
+		table->flow = follow(table, &code);
 		table->flow_start = start;
 		table->flow_end = start + size;
 	}
@@ -371,7 +384,7 @@ static uint64_t emit_fde(struct writer *w, uint64_t offset, struct eh_cie *cie, 
 	return fde.end;
 }
 
-void unit_compile(struct unwind_table *table, uint64_t unit)
+void unit_compile(struct unwind_table *table, uint64_t unit, uint64_t follow_until_cpu_ns)
 {
 	uint64_t first = MAX(unit << (UNWIND_UNIT_SHIFT - UNWIND_PAGE_SHIFT), table->first_page);
 	uint64_t last = MIN((unit + 1) << (UNWIND_UNIT_SHIFT - UNWIND_PAGE_SHIFT),
@@ -380,6 +393,8 @@ void unit_compile(struct unwind_table *table, uint64_t unit)
 	struct eh_cie cie = { 0 };
 	size_t count = table->index ? eh_index_count(table->index) : 0;
 
+	table->follow_until_cpu_ns = follow_until_cpu_ns;
+	table->left_bare = false;
 	w.table = table;
 	w.low = first << UNWIND_PAGE_SHIFT;
 	w.high = last << UNWIND_PAGE_SHIFT;
@@ -407,6 +422,7 @@ void unit_compile(struct unwind_table *table, uint64_t unit)
 		emit_gap(&w, from, UINT64_MAX);
 	while (w.page < w.high)
 		finish_page(&w);
-	table->compiled[unit - table->first_unit] = 1;
-	table->units_compiled++;
+	table->units_compiled += table->compiled[unit - table->first_unit] == UNIT_NOT_COMPILED;
+	table->compiled[unit - table->first_unit] =
+		table->left_bare ? UNIT_WITHOUT_BARE : UNIT_COMPILED;
 }

@@ -15,6 +15,12 @@ struct unit_cie {
 	bool used, sound;
 };
 
+enum unit_state {
+	UNIT_NOT_COMPILED,
+	UNIT_WITHOUT_BARE, /* code without entries is still to be followed */
+	UNIT_COMPILED,
+};
+
 struct unwind_table {
 	struct unwind_tables *tables;
 	const struct image *img;
@@ -23,19 +29,24 @@ struct unwind_table {
 	uint64_t first_page, page_count;
 	uint64_t first_unit, unit_count;
 	uint64_t code_low, code_high; /* what may be code: of the sections, where there are any */
-	uint8_t *compiled;	      /* a flag a unit */
+	uint8_t *compiled;	      /* an enum unit_state a unit */
 	struct unit_cie cies[UNIT_CIES];
-	struct flow *flow; /* while its units are compiled: of code without entries, as a whole ... */
+	/* while its units are compiled: of a whole piece of code without entries */
+	struct flow *flow;
 	uint64_t flow_start, flow_end;
 	bool follow_bx;
 	uint64_t rows, pool_words;
 	uint64_t followed_bytes, shown_bytes; /* of code without entries; of these, with rows */
 	uint32_t units_compiled;
+	uint64_t follow_until_cpu_ns; /* of what is being compiled: see unit_compile() ... */
+	bool left_bare;		      /* ... and whether it left something */
 };
 
 void unwind_table_free(struct unwind_table *table);
 
-/* Writes the rows of a unit and then its words in the page directory, none of which stays 0. */
-void unit_compile(struct unwind_table *table, uint64_t unit);
+/* Writes the rows of a unit and then its words in the page directory, none of which stays 0. Code
+ * without entries is followed, where that is of use, until the thread has taken so much CPU time;
+ * 0: not at all. What is left is for a second time. */
+void unit_compile(struct unwind_table *table, uint64_t unit, uint64_t follow_until_cpu_ns);
 
 #endif

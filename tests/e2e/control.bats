@@ -146,7 +146,7 @@ ask() { # COMMAND: what is answered
 		[ "$(ask stop)" = ack ]
 		wait $cprof
 		kill -0 $left
-		[ "$(total x.folded)" -ge 20 ]
+		[ "$(total x.folded)" -ge 1 ]
 		"$CPROF" record --backend $backend --control fifo:ctl,ack --delay -1 -p $left -o x.folded 2>err.txt &
 		cprof=$!
 		[ "$(ask ping)" = ack ]

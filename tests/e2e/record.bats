@@ -68,6 +68,18 @@ can_sample() {
 	[[ "$output" == *"--stdout"* ]]
 }
 
+@test "where nothing may be written, the recording that nobody asked for is beside the first output" {
+	can_sample
+	local less=
+	mkdir shut open
+	chmod 555 shut
+	cd shut
+	[ "$(id -u)" != 0 ] || less="setpriv --bounding-set=-dac_override"
+	$less "$CPROF" record -q -o ../open/x.folded "$(burn)" 1 >/dev/null
+	[ "$(total ../open/x.folded)" -ge 1 ]
+	[ "$(ls -A ../open)" = x.folded ]
+}
+
 @test "stacks of a C program are whole: every one starts at _start and names its callers" {
 	can_sample
 	for backend in $BACKENDS; do

@@ -205,8 +205,9 @@ static void lists_of_cpus(void **state)
 
 static void sizes_of_rings(void **state)
 {
-	assert_int_equal(kern_ring_bytes(1), 2 << 20);
-	assert_int_equal(kern_ring_bytes(2), 2 << 20);
+	assert_int_equal(kern_ring_bytes(1), 4 << 20);
+	assert_int_equal(kern_ring_bytes(16), 4 << 20);
+	assert_int_equal(kern_ring_bytes(17), 2 << 20);
 	assert_int_equal(kern_ring_bytes(32), 2 << 20);
 	assert_int_equal(kern_ring_bytes(33), 1 << 20);
 	assert_int_equal(kern_ring_bytes(64), 1 << 20);
@@ -214,7 +215,7 @@ static void sizes_of_rings(void **state)
 	assert_int_equal(kern_ring_bytes(KERN_MAX_CPUS), 512 << 10);
 
 	/* what a machine with room for 256 CPUs takes, however many it has */
-	assert_in_range(kern_memory_needed(kern_ring_bytes(2), 2) >> 20, 32, 40);
+	assert_in_range(kern_memory_needed(kern_ring_bytes(2), 2) >> 20, 32, 44);
 	assert_in_range(kern_memory_needed(kern_ring_bytes(256), 256) >> 20, 200, 220);
 }
 

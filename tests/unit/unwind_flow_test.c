@@ -57,7 +57,8 @@ static void compare_at(struct unwind_table *table, uint64_t vaddr, uint64_t rule
 static void compare_section(struct unwind_table *table, const struct image_section *s,
 			    struct compared *c)
 {
-	struct flow *f = flow_create(s->data, s->size, s->vaddr, true, NULL, 0);
+	struct flow *f = flow_create(
+		&(struct flow_code){ s->data, s->size, s->vaddr, .is_whole = true }, UINT64_MAX);
 	struct rows rows = { 0 };
 
 	flow_emit(f, s->vaddr, s->vaddr + s->size, add_row, &rows);
@@ -132,7 +133,8 @@ static void test_entries(void **state)
 /* The rows of a few bytes, at 0x1000. */
 static void expect(const uint8_t *bytes, size_t size, const struct row *rows, size_t count)
 {
-	struct flow *f = flow_create(bytes, size, 0x1000, true, NULL, 0);
+	struct flow *f = flow_create(&(struct flow_code){ bytes, size, 0x1000, .is_whole = true },
+				     UINT64_MAX);
 	struct rows got = { 0 };
 
 	flow_emit(f, 0x1000, 0x1000 + size, add_row, &got);

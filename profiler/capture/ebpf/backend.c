@@ -224,7 +224,7 @@ static void ebpf_tend(struct capture *c, uint64_t now_ns)
 	if (now_ns - e->looked_ns < LOOK_AT_CPUS_NS)
 		return;
 	e->looked_ns = now_ns;
-	if (c->lost_records)
+	if (now_ns < e->gone_until_ns)
 		ebpf_take_slots_of_gone(c);
 	intake_hold(e->intake);
 	kern_sampler_follow_cpus(e->sampler, cpu_came, c);

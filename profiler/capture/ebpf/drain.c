@@ -6,6 +6,7 @@
 
 #include "profiler/capture/ebpf/ebpf.h"
 
+#define GONE_NS	     3000000000ull /* after a loss: who ended may still be there for a moment */
 #define END_DELAY_NS 20000000ull
 #define WATCH_NS     50000000ull /* after something that mappings have to be published for */
 
@@ -245,6 +246,7 @@ static void handle_side_band(struct capture *c, const struct pev_record *r)
 	case PEV_RECORD_LOST:
 		ebpf_of(c)->side_band_lost += r->lost;
 		c->lost_records += r->lost;
+		ebpf_of(c)->gone_until_ns = session_now() + GONE_NS;
 		c->rescan_due = true;
 		break;
 	default:
@@ -376,7 +378,7 @@ void ebpf_drain(struct capture *c, bool is_last)
 		intake_stop(in);
 		while (intake_copy(in)) { /* what it holds is bounded */
 			ebpf_refresh_slots(c);
-			handle_until(c, UINT64_MAX);
+			handle_until(c, intake_copied_ns(in));
 		}
 	}
 	c->watch_until_ns = MAX(c->watch_until_ns, intake_watches_until(in));

@@ -152,6 +152,7 @@ struct ebpf_state {
 
 	struct ebpf_outset outset; /* of the program with the most samples, as far as ended */
 	uint64_t side_band_lost;
+	uint64_t gone_until_ns;	      /* until then it is looked for processes whose end was lost */
 	uint64_t cut_deferred, stale; /* deferred and not finished; walked with old mappings */
 	uint64_t walk_ns;	      /* CPU time of walks here */
 };

@@ -154,14 +154,19 @@ static void leave_out_dead(struct pollfd *fds, size_t n)
 static void *run(void *intake)
 {
 	struct intake *in = intake;
-	size_t cpus = in->side_band->cpus.count, n = cpus + 2;
-	struct pollfd *fds = mem_calloc(n, sizeof(*fds));
 	bool any = false, any_before;
+	struct pollfd *fds;
+	size_t cpus, n;
 
 	prctl(PR_SET_NAME, "cprof-intake");
 	session_hurry();
+	pthread_mutex_lock(&in->held_still);
+	cpus = in->side_band->cpus.count;
+	n = cpus + 2;
+	fds = mem_calloc(n, sizeof(*fds));
 	for (size_t i = 0; i < cpus; i++)
 		fds[i] = (struct pollfd){ .fd = in->side_band->cpus.items[i].fd, .events = POLLIN };
+	pthread_mutex_unlock(&in->held_still);
 	fds[cpus] = (struct pollfd){ .fd = kern_sampler_wake_fd(in->sampler), .events = POLLIN };
 	fds[cpus + 1] = (struct pollfd){ .fd = in->stop, .events = POLLIN };
 	while (!in->is_stopping) {
