@@ -349,7 +349,7 @@ def main():
             if j.counts["chain frames"] or j.counts["failed"]:
                 break
         c = j.counts
-        bad += c["false stacks"] + c["guessed stacks"] + c["failed"] + (c["chain frames"] == 0)
+        bad += c["false stacks"] + c["failed"] + (c["chain frames"] == 0)
         print(f"{name} {args.mode}: {c['frames']} frames judged, {c['chain frames']} of them of the chains; "
               f"{c['false stacks']} false stacks, {c['guessed stacks']} guessed and false; "
               f"{c['samples']} samples: {dict(j.statuses)}; {c['tried']} tried" + ("; FAILED" if c["failed"] else ""))
