@@ -104,6 +104,16 @@ static struct error *ebpf_hold_command(struct capture *c, uint32_t pid)
 	return NULL;
 }
 
+/* What was mapped when a sample was taken is known from here on: that something was unmapped or
+ * replaced before, nobody tells. */
+static void begin_process(struct capture *c, uint32_t pid)
+{
+	uint32_t process = map_find(&c->model.by_pid, pid);
+
+	if (process != MAP_NONE)
+		ebpf_process_at(c, process)->attached_ns = session_now();
+}
+
 /* Events first, /proc second: whatever changes meanwhile is told by the side-band. */
 static void scan_process(struct capture *c, uint32_t pid)
 {
@@ -118,6 +128,7 @@ static void scan_process(struct capture *c, uint32_t pid)
 			proc_model_thread(&c->model, pid, tids.items[t], session_now());
 	}
 	vec_deinit(&tids);
+	begin_process(c, pid);
 }
 
 /* Descendants that turn up while others are added were forked before: whoever is forked later is
@@ -157,6 +168,8 @@ static struct error *attach_threads(struct capture *c)
 		if (!err)
 			proc_model_thread(&c->model, pid, tid, session_now());
 	}
+	for (size_t i = 0; i < pids.count && !err; i++)
+		begin_process(c, pids.items[i]);
 	vec_deinit(&pids);
 	return err;
 }

@@ -70,11 +70,12 @@ struct ebpf_outset {
 /* What the kernel program knows of a process of the model. */
 struct ebpf_process {
 	struct ebpf_outset outset;
-	uint32_t serial;    /* the process that this is about */
-	uint64_t maps;	    /* the word in its slot */
-	uint64_t epoch;	    /* of the process, that the word is right for; EBPF_NO_EPOCH: of none */
-	bool is_sampled;    /* its mappings are published ... */
-	uint64_t pruned_ns; /* what is mapped no more was let go of ... */
+	uint32_t serial; /* the process that this is about */
+	uint64_t maps;	 /* the word in its slot */
+	uint64_t epoch;	 /* of the process, that the word is right for; EBPF_NO_EPOCH: of none */
+	uint64_t attached_ns;  /* attached to: what was mapped in it before is not known */
+	bool is_sampled;       /* its mappings are published ... */
+	uint64_t pruned_ns;    /* what is mapped no more was let go of ... */
 	uint32_t pruned_count; /* ... and so many mappings were left */
 	bool was_too_large;    /* to be published */
 	uint64_t calm_ns;      /* ... but not before: code was replaced by other code */
@@ -152,6 +153,7 @@ struct ebpf_state {
 
 	struct ebpf_outset outset; /* of the program with the most samples, as far as ended */
 	uint64_t side_band_lost;
+	uint64_t early;		      /* samples from before a process's attached_ns: let go of */
 	uint64_t gone_until_ns;	      /* until then it is looked for processes whose end was lost */
 	uint64_t cut_deferred, stale; /* deferred and not finished; walked with old mappings */
 	uint64_t walk_ns;	      /* CPU time of walks here */

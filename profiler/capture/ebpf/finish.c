@@ -67,18 +67,19 @@ static void sum_up(struct capture *c, struct sums *ret)
 static void write_ledger(struct capture *c, const struct sums *s)
 {
 	const struct kern_counters *k = &s->counters;
+	uint64_t early = ebpf_of(c)->early; /* of programs that were no targets yet */
 
 	session_fact(c, "expected_samples", s->expected);
 	session_fact(c, "program_entries", k->entries);
 	session_fact(c, "missed_samples", s->missed);
-	session_fact(c, "emitted_samples", k->emitted);
-	session_fact(c, "filtered_samples", k->filtered);
+	session_fact(c, "emitted_samples", k->emitted - early);
+	session_fact(c, "filtered_samples", k->filtered + early);
 	session_fact(c, "idle_samples", k->idle);
 	session_fact(c, "idle_unseen_samples", s->idle_unseen);
 	session_fact(c, "lost_samples", k->ring_full);
 	session_fact(c, "ledger_error_ppm", s->expected ? s->error * 1000000 / s->expected : 0);
 	if (ebpf_of(c)->is_clock) /* a sample stands for a period of its target */
-		session_fact(c, "target_cpu_ns", (k->emitted + k->ring_full) * c->period);
+		session_fact(c, "target_cpu_ns", (k->emitted - early + k->ring_full) * c->period);
 }
 
 static void write_costs(struct capture *c, const struct kern_counters *k)

@@ -330,6 +330,10 @@ void ebpf_finish_sample(struct capture *c, uint32_t ring, const struct kern_samp
 	uint32_t count;
 
 	session_begin_sample(c, &s);
+	if (s.time_ns < ebpf_process_at(c, s.process)->attached_ns) {
+		e->early++;
+		return;
+	}
 	if (e->debug.file && !later && sample->record.flags & KERN_SAMPLE_REGS)
 		debug_walk(c, &s, sample, stack);
 	if (has_memory(status)) {
