@@ -16,7 +16,7 @@
 #include "profiler/capture/session.h"
 
 #define WATCH_LAG_NS   3000000ull
-#define CALM_NS	       100000000ull
+#define CALM_NS	       100000000ull /* nothing is new: there is time for what takes long */
 #define FLUSH_NS       1000000000ull
 #define FIRST_FLUSH_NS 100000000ull /* whoever kills cprof early still finds something */
 #define LIVE_CHECK_NS  200000000ull

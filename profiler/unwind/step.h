@@ -106,7 +106,8 @@ UNWIND_INLINE int unwind_search_rule(struct unwind_context *cx, __u32 dir, __u32
 }
 
 /* The rule of an ELF address. A directory word is one page's of one table for the whole run, and
- * what it leads to does not change: it names a rule for a cache that all processes share. */
+ * what it leads to does not change, but that code without entries may get rules later: it names a
+ * rule for a cache that all processes share. */
 UNWIND_INLINE int unwind_find_rule(struct unwind_context *cx, const struct unwind_mapping *m,
 				   __u64 vaddr, __u64 *ret)
 {
